@@ -1,0 +1,1 @@
+"""The flat graph as text, Mermaid, Graphviz and SVG."""
