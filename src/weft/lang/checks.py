@@ -1,0 +1,238 @@
+"""Refusals that need the analyses: changes and captures that a durable run cannot follow."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from typing import Final
+
+from weft.lang.alias import Aliases
+from weft.lang.calls import CallFinder
+from weft.lang.draft import AnyDraft, DCall, DCapture, DGlue, DLoop, DMove, DTry, glue_of, walk
+from weft.lang.liveness import Liveness
+from weft.lang.lowering import Lowering
+from weft.lang.refusals import CompileError
+from weft.lang.syntax import nodes_of
+from weft.lang.usage import writes_of
+from weft.program.nodes import Span
+
+_CHANGERS: Final = frozenset(
+    ["append", "extend", "insert", "add", "update", "setdefault", "pop", "remove", "clear"]
+)
+
+
+def check_draft(
+    block: list[AnyDraft],
+    given: set[str],
+    aliases: Aliases,
+    live: Liveness,
+    finder: CallFinder,
+    lowering: Lowering,
+) -> None:
+    """Note every refusal that only the analyses can find."""
+    order = {node: place for place, node in enumerate(walk(block))}
+    same = _other_names(order, given)
+    for node in order:
+        if isinstance(node, DLoop) and node.source is not None:
+            _check_iterated(node, same, aliases, finder, lowering)
+        if isinstance(node, DCapture) and not node.whole:
+            _check_generator(node, aliases, finder, lowering)
+        if isinstance(node, (DLoop, DGlue)):
+            _check_turns(node, finder, lowering)
+        for glue in glue_of(node):
+            _check_globals(glue, finder, lowering)
+    _check_captures(order, aliases, live, finder, lowering)
+
+
+def _refuse(finder: CallFinder, lowering: Lowering, code: str, span: Span, about: str) -> None:
+    finder.errors.append(
+        CompileError(code, about, lowering.units[span.unit].file, span.line, span.column + 1)
+    )
+
+
+def _check_iterated(
+    loop: DLoop, same: dict[str, str], aliases: Aliases, finder: CallFinder, lowering: Lowering
+) -> None:
+    """Refuse a body that adds to, or takes from, what its loop runs over."""
+    assert loop.iterable is not None
+    read = aliases.iterated[loop]
+    names = {node.id for node in nodes_of(loop.iterable) if isinstance(node, ast.Name)}
+    envs = {same.get(env, env) for name in names if (env := loop.scope.env(name))}
+    for body in loop.bodies:
+        for node in walk(body):
+            for glue in glue_of(node):
+                if glue is loop.unpack or not aliases.changes.get(glue, set()) & read:
+                    continue
+                iterated = names | {name for name, env in _locals_of(glue) if same.get(env, env) in envs}
+                if any(_changes_size(statement, loop, iterated) for statement in glue.stmts):
+                    about = ast.unparse(loop.iterable)
+                    _refuse(finder, lowering, "changes-what-it-iterates", glue.span, about)
+
+
+def _other_names(order: dict[AnyDraft, int], given: set[str]) -> dict[str, str]:
+    """Return the names that are bound once, as another name for one that is bound once."""
+    count: Counter[str] = Counter(given)
+    moved: dict[str, str] = {}
+    for node in order:
+        count.update(_binds_of(node, None))
+        if isinstance(node, DMove):
+            moved[node.out] = moved.get(node.value, node.value)
+    return {name: value for name, value in moved.items() if count[name] == 1 and count[value] == 1}
+
+
+def _locals_of(glue: DGlue) -> list[tuple[str, str]]:
+    found = {
+        node.id for statement in glue.stmts for node in nodes_of(statement) if isinstance(node, ast.Name)
+    }
+    return [(name, env) for name in found if (env := glue.scope.env(name)) is not None]
+
+
+def _check_turns(node: DLoop | DGlue, finder: CallFinder, lowering: Lowering) -> None:
+    """Refuse a generator that reads what the body of the loop over it writes: they would take turns."""
+    if node.generator is None:
+        return
+    first = next((inner for inner in walk(node.generator.body) if isinstance(inner, DLoop)), None)
+    reads: set[str] = set()
+    for inner in walk(node.generator.body):
+        reads |= inner.reads if isinstance(inner, DCall) else set()
+        reads |= {inner.value} if isinstance(inner, DMove) else set()
+        for glue in glue_of(inner):
+            reads |= set() if first is not None and glue is first.source else glue.reads - glue.extra
+    blocks: list[list[AnyDraft]] = [[node]] if isinstance(node, DGlue) else node.bodies
+    written = {name for block in blocks for inner in walk(block) for name in writes_of(inner)}
+    if both := sorted(name for name in reads & written if not name.startswith("@")):
+        _refuse(finder, lowering, "generator-takes-turns", node.span, both[0].partition("@")[0])
+
+
+def _check_generator(capture: DCapture, aliases: Aliases, finder: CallFinder, lowering: Lowering) -> None:
+    """Refuse a change of what was made outside a generator that may be read in part only."""
+    inside = {node for node in walk(capture.body) if isinstance(node, DLoop)}
+    for node in walk(capture.body):
+        for glue in glue_of(node):
+            for site in sorted(aliases.written.get(glue, ())):
+                if aliases.loops[site] in inside or site in aliases.points[capture.items]:
+                    continue
+                near = {name for name, sites in aliases.points.items() if site in sites}
+                names = sorted(name for name in near or aliases.reaching({site}) if not name.startswith("@"))
+                if names:
+                    about = names[0].partition("@")[0]
+                    _refuse(finder, lowering, "change-in-generator", glue.span, about)
+                    return
+
+
+def _changes_size(statement: ast.stmt, loop: DLoop, iterated: set[str]) -> bool:
+    for node in nodes_of(statement):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name))):
+                if name in iterated:
+                    return True
+            case ast.AugAssign(target=ast.Name(id=name)):
+                if name in iterated:
+                    return True
+            case ast.Delete():
+                if any(_owner(target) in iterated for target in node.targets):
+                    return True
+            case ast.Assign() if isinstance(loop.iterable, ast.Name):
+                if any(_stores_item(target, loop, iterated) for target in node.targets):
+                    return True
+    return False
+
+
+def _owner(target: ast.expr) -> str:
+    inner = target.value if isinstance(target, ast.Subscript) else target
+    return inner.id if isinstance(inner, ast.Name) else ""
+
+
+def _stores_item(target: ast.expr, loop: DLoop, iterated: set[str]) -> bool:
+    """Return whether a store may add an item. To a dict it may, but the loop has its keys already."""
+    name = _owner(target) if isinstance(target, ast.Subscript) else ""
+    return name in iterated and loop.scope.frame.kinds.get(name) is not dict
+
+
+def _check_globals(glue: DGlue, finder: CallFinder, lowering: Lowering) -> None:
+    for statement in glue.stmts:
+        for node in nodes_of(statement):
+            target = _changed_name(node)
+            if target is None or glue.scope.env(target) is not None:
+                continue
+            value = glue.scope.frame.function.__globals__.get(target)
+            if isinstance(value, (list, dict, set)) or (
+                value is not None and isinstance(node, (ast.Assign, ast.AugAssign, ast.Delete))
+            ):
+                _refuse(finder, lowering, "store-to-global", _span_of(node, glue), target)
+
+
+def _span_of(node: ast.AST, glue: DGlue) -> Span:
+    line, column = getattr(node, "lineno", glue.span.line), getattr(node, "col_offset", glue.span.column)
+    return Span(glue.span.unit, line, column, line, column)
+
+
+def _changed_name(node: ast.AST) -> str | None:
+    """Return the name whose object a statement changes: ``name[k] = v``, ``name.a = v``, ``name.append(v)``."""
+    if isinstance(node, (ast.Assign, ast.AugAssign, ast.Delete)):
+        targets = [node.target] if isinstance(node, ast.AugAssign) else node.targets
+        for target in targets:
+            if isinstance(target, (ast.Subscript, ast.Attribute)) and isinstance(target.value, ast.Name):
+                return target.value.id
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attribute)) if attribute in _CHANGERS:
+            return name
+    return None
+
+
+def _check_captures(
+    order: dict[AnyDraft, int], aliases: Aliases, live: Liveness, finder: CallFinder, lowering: Lowering
+) -> None:
+    """Refuse a function that is still held where a name that it captures is bound again."""
+    owner = {glue: node for node in order for glue in glue_of(node)}
+    for site, (glue, names) in aliases.closures.items():
+        if glue not in owner:
+            continue
+        holders = aliases.reaching({site})
+        at = order[owner[glue]]
+        for node, place in order.items():
+            again = _binds_of(node, glue) & names
+            if not again:
+                continue
+            looped = glue.in_loop is not None and _is_inside(node, glue.in_loop)
+            if (place > at or looped) and holders & _still_read(node, live):
+                name = sorted(again)[0].partition("@")[0]
+                _refuse(finder, lowering, "captured-name-rebound", glue.span, name)
+                break
+
+
+def _binds_of(node: AnyDraft, glue: DGlue | None) -> set[str]:
+    """Return what a node itself binds; storing a value again because it shares an object is no binding."""
+    found: set[str] = set()
+    for other in glue_of(node):
+        found |= other.binds if other is not glue else set()
+    match node:
+        case DCall():
+            found |= {node.out} if node.out else set()
+        case DMove():
+            found.add(node.out)
+        case DLoop():
+            found |= {env for _, env in node.targets}
+        case DTry():
+            found |= {handler.name for handler in node.handlers if handler.name}
+    return found
+
+
+def _still_read(node: AnyDraft, live: Liveness) -> set[str]:
+    """Return the names that may be read after what ``node`` itself binds is bound."""
+    found = set(live.after.get(node, ()))
+    found |= live.inside.get(node, set())
+    if any(not _binds_last(statement) for glue in glue_of(node) for statement in glue.stmts):
+        found |= set().union(*(glue.reads for glue in glue_of(node)))
+    return found
+
+
+def _binds_last(statement: ast.stmt) -> bool:
+    """Return whether a statement reads all that it reads before it binds a name."""
+    if not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)):
+        return False
+    return not any(isinstance(inner, ast.NamedExpr) for inner in nodes_of(statement))
+
+
+def _is_inside(node: AnyDraft, loop: DLoop) -> bool:
+    return node is loop or any(node is child for body in loop.bodies for child in walk(body))

@@ -1,0 +1,257 @@
+"""The workflow between source and program: the program's tree, still with Python's ``ast`` in it.
+
+The lowering makes it, the analyses (aliases, liveness, order) write their findings onto it, the emitter
+turns it into a program.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft.program.nodes import Span
+
+TEMP = "_weft_"
+
+
+@dataclass(eq=False)
+class Frame:
+    """One function whose text is being compiled: the workflow or a workflow that it inlines."""
+
+    unit: int
+    function: Any
+    suffix: str
+    locals: frozenset[str]
+    result: str
+    kinds: dict[str, type] = field(default_factory=dict)
+    in_final: int = 0
+
+
+@dataclass(eq=False)
+class Scope:
+    """What a name means at a place: comprehensions add their own names to their function's."""
+
+    frame: Frame
+    names: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, object] = field(default_factory=dict)
+    parent: Scope | None = None
+
+    def env(self, name: str) -> str | None:
+        """Return the environment name of ``name``, or None for a global of the module."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.parent
+        if name == TEMP + "return":
+            return self.frame.result
+        if name.startswith(TEMP):
+            return "@" + name.removeprefix(TEMP)
+        return name + self.frame.suffix if name in self.frame.locals else None
+
+    def constant(self, name: str) -> object | None:
+        """Return what an unrolled loop's target stands for here, if it is a step or a workflow."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.constants:
+                return scope.constants[name]
+            if name in scope.names:
+                return None
+            scope = scope.parent
+        return None
+
+    def inner(self, names: dict[str, str] | None = None, constants: dict[str, object] | None = None) -> Scope:
+        return Scope(self.frame, names or {}, constants or {}, self)
+
+
+@dataclass(eq=False)
+class Draft:
+    """What every draft node has; the analyses fill ``ordered`` and ``guard``."""
+
+    span: Span
+    ordered: bool = field(default=False, kw_only=True)
+    guard: bool = field(default=False, kw_only=True)
+
+
+@dataclass(eq=False)
+class DGlue(Draft):
+    """Statements. ``arm``: the expression of a branch's decision. ``effect``: made for its effect.
+
+    Filled by the analyses: ``reads``/``writes`` (environment names), ``extra`` (names that are passed
+    although the text does not say them), ``groups``, ``checked``, ``defer`` (the loop).
+    """
+
+    stmts: list[ast.stmt]
+    scope: Scope
+    handling: str | None = None
+    effect: bool = False
+    exits: set[str] = field(default_factory=set)
+    arm: ast.expr | None = None
+    arm_body: list[ast.stmt] | None = None
+    items: DLoop | None = None
+    in_loop: DLoop | None = None
+    reads: set[str] = field(default_factory=set)
+    binds: set[str] = field(default_factory=set)
+    writes: set[str] = field(default_factory=set)
+    extra: set[str] = field(default_factory=set)
+    groups: list[tuple[str, ...]] = field(default_factory=list)
+    checked: set[str] = field(default_factory=set)
+    defer: DLoop | None = None
+    generator: DCapture | None = None
+
+
+@dataclass(eq=False)
+class DCall(Draft):
+    call: ast.Call
+    scope: Scope
+    step: int
+    out: str | None
+    path: str
+    handling: str | None = None
+    in_loop: DLoop | None = None
+    reads: set[str] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class DMove(Draft):
+    out: str
+    value: str
+
+
+@dataclass(eq=False)
+class DBranch(Draft):
+    test: DGlue
+    arms: list[list[AnyDraft]]
+    labels: list[str]
+
+
+@dataclass(eq=False)
+class DLoop(Draft):
+    """``items``/``filters`` are fused into ``source``; ``grouped``: items share objects that change.
+    ``generator``: of step calls, which Python would read in turn with the body."""
+
+    scope: Scope
+    target: ast.expr | None
+    iterable: ast.expr | None
+    filters: list[ast.expr]
+    bodies: list[list[AnyDraft]]
+    orelse: list[AnyDraft]
+    prelude: list[DGlue] = field(default_factory=list)
+    source: DGlue | None = None
+    label: str = ""
+    outer: DLoop | None = None
+    grouped: bool = False
+    kept: str = ""
+    index: str = ""
+    element: str = ""
+    unpack: DGlue | None = None
+    targets: list[tuple[str, str]] = field(default_factory=list)
+    carried: set[str] = field(default_factory=set)
+    deferred: set[str] = field(default_factory=set)
+    sequence: bool = False
+    reason: str = ""
+    generator: DCapture | None = None
+    comprehension: bool = False
+
+
+@dataclass(eq=False)
+class DHandler:
+    block: list[AnyDraft]
+    name: str | None
+    label: str
+
+
+@dataclass(eq=False)
+class DTry(Draft):
+    body: list[AnyDraft]
+    match: DGlue | None
+    handlers: list[DHandler]
+    orelse: list[AnyDraft]
+    final: list[AnyDraft]
+    error: str
+    handling: str | None = None
+
+
+@dataclass(eq=False)
+class DCapture(Draft):
+    """``items`` collects what the generator gives; ``whole``: its consumer reads to its end."""
+
+    body: list[AnyDraft]
+    error: str
+    items: str = ""
+    whole: bool = False
+
+
+@dataclass(eq=False)
+class DLimit(Draft):
+    name: str
+    slots: int
+    body: list[AnyDraft]
+
+
+@dataclass(eq=False)
+class DGroup(Draft):
+    name: str
+    path: str
+    body: list[AnyDraft]
+    result: str
+
+
+@dataclass(eq=False)
+class DReturn(Draft):
+    pass
+
+
+@dataclass(eq=False)
+class DBreak(Draft):
+    pass
+
+
+@dataclass(eq=False)
+class DContinue(Draft):
+    pass
+
+
+AnyDraft = (
+    DGlue | DCall | DMove | DBranch | DLoop | DTry | DCapture | DLimit | DGroup | DReturn | DBreak | DContinue
+)
+
+
+def blocks_of(node: AnyDraft) -> list[list[AnyDraft]]:
+    """Return the blocks inside a node, in program order."""
+    match node:
+        case DBranch():
+            return node.arms
+        case DLoop():
+            return [*node.bodies, node.orelse]
+        case DTry():
+            return [node.body, *(handler.block for handler in node.handlers), node.orelse, node.final]
+        case DCapture() | DLimit() | DGroup():
+            return [node.body]
+        case _:
+            return []
+
+
+def glue_of(node: AnyDraft) -> list[DGlue]:
+    """Return the glue that belongs to a node itself: a test, a source of items, a match."""
+    match node:
+        case DGlue():
+            return [node]
+        case DBranch():
+            return [node.test]
+        case DLoop():
+            return [*([node.source] if node.source else []), *node.prelude]
+        case DTry():
+            return [node.match] if node.match else []
+        case _:
+            return []
+
+
+def walk(block: list[AnyDraft]) -> Iterator[AnyDraft]:
+    """Yield every node of a block and of the blocks inside it, in program order."""
+    for node in block:
+        yield node
+        for inner in blocks_of(node):
+            yield from walk(inner)
