@@ -1,0 +1,183 @@
+"""What a driver has to write: rows and journal entries of what just happened, gathered into one batch.
+
+State: the batch in the making, which is empty after each ``take``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+
+from weft.driver.reuse import Found
+from weft.machine.events import Decided, LoopCounted, RunJob, Wait
+from weft.machine.plan import Plan
+from weft.model.jobs import Report
+from weft.model.journal import JournalEntry
+from weft.model.records import (
+    AttemptRecord,
+    Batch,
+    Reference,
+    RunMove,
+    TaskRecord,
+    failure_to_bytes,
+    report_to_bytes,
+    seal,
+)
+from weft.model.values import Artifact, Ref
+
+_STATES = {"fail": "failed"}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Ledger:
+    """Gathers the writes of one run."""
+
+    def __init__(self, run: str, plan: Plan, executor: str) -> None:
+        self._run = run
+        self._plan = plan
+        self._executor = executor
+        self._batch = Batch()
+        self._ended: dict[tuple[str, str], list[TaskRecord]] = defaultdict(list)
+        self._referenced: set[str] = set()
+
+    def take(self, now_ms: int, move: RunMove | None = None, cause: str = "") -> Batch | None:
+        """Return the batch, or None if there is nothing to write, and begin a new one."""
+        for (kind, why), records in self._ended.items():
+            self._batch.entries.append(JournalEntry(now_ms, kind, _range(records), why, seal(records)))
+        if move is not None:
+            body = move.failure or move.result or b""
+            final = (
+                move.result is not None
+                or move.failure is not None
+                or move.state in ("succeeded", "cancelled")
+            )
+            kind = "run.ended" if final else "run.moved"
+            self._batch.entries.append(JournalEntry(now_ms, kind, "", cause or move.state, body))
+            self._batch.move = move
+        batch, self._batch = self._batch, Batch()
+        self._ended.clear()
+        if not (batch.tasks or batch.attempts or batch.entries or batch.references or batch.move):
+            return None
+        return batch
+
+    def running(self, command: RunJob, started_ms: int, worker: str) -> None:
+        """A job has been running for a while: let others see it."""
+        record = self._record(command, "running")
+        record.started_ms, record.worker = started_ms, worker
+        self._batch.tasks.append(record)
+
+    def ended(self, command: RunJob, report: Report, worker: str) -> None:
+        """A job ended for good."""
+        kind = report.failure.kind if report.failure else ""
+        state = "cancelled" if kind == "cancelled" else _STATES.get(report.outcome, "succeeded")
+        record = self._fill(self._record(command, state), report, worker)
+        why = f"attempt {record.attempt} ended: {report.outcome}" + (f", {kind}" if kind else "")
+        self._ended["task.cancelled" if state == "cancelled" else "task.ended", why].append(record)
+
+    def reused(self, command: RunJob, found: Found) -> None:
+        """A result was taken over."""
+        record = self._fill(self._record(command, "reused"), found.report, "")
+        record.source, record.reason = found.source, found.reason
+        self._ended["task.reused", found.reason].append(record)
+
+    def retried(self, command: RunJob, report: Report, wait: Wait, worker: str, log: str) -> None:
+        """An attempt failed and there will be another."""
+        failure = failure_to_bytes(wait.failure)
+        instance = command.instance
+        self._batch.attempts.append(
+            AttemptRecord(
+                self._run,
+                instance.node,
+                instance.index,
+                wait.attempt,
+                "failed",
+                report.started_ms,
+                report.ended_ms,
+                self._executor,
+                worker,
+                log,
+                failure,
+            )
+        )
+        record = self._record(command, "retrying")
+        record.attempt, record.started_ms = wait.attempt, report.started_ms
+        self._batch.tasks.append(record)
+        cause = f"attempt {wait.attempt} failed: {wait.failure.type}: {wait.failure.message}"
+        body = _encode({"at_ms": wait.at_ms, "kind": wait.failure.kind})
+        self._batch.entries.append(
+            JournalEntry(report.ended_ms, "task.retried", command.job.task, cause, body)
+        )
+
+    def decided(self, command: Decided, now_ms: int) -> None:
+        """A branch was decided: which arm, so which others are skipped."""
+        instance = command.instance
+        path = self._plan.task_path(instance.node, instance.index)
+        node = self._plan.nodes[instance.node]
+        labels = getattr(node, "labels", ()) or tuple(
+            handler.label for handler in getattr(node, "handlers", ())
+        )
+        label = labels[command.arm] if 0 <= command.arm < len(labels) else "none"
+        body = _encode([instance.node, instance.index, command.arm])
+        self._batch.entries.append(JournalEntry(now_ms, "branch.decided", path, label, body))
+
+    def counted(self, command: LoopCounted, now_ms: int) -> None:
+        """A loop was opened."""
+        instance = command.instance
+        path = self._plan.task_path(instance.node, instance.index)
+        body = _encode([instance.node, instance.index, command.count])
+        self._batch.entries.append(JournalEntry(now_ms, "loop.opened", path, f"{command.count} items", body))
+
+    def noted(self, subject: str, text: str, now_ms: int) -> None:
+        """Something the user should know."""
+        self._batch.entries.append(JournalEntry(now_ms, "note", subject, text))
+
+    def _record(self, command: RunJob, state: str) -> TaskRecord:
+        job, instance = command.job, command.instance
+        return TaskRecord(
+            self._run,
+            instance.node,
+            instance.index,
+            job.task,
+            "call" if job.is_call else "glue",
+            state,  # type: ignore[arg-type]
+            job.attempt,
+            command.key or None,
+            executor=self._executor,
+            inputs=_inputs(command) if job.is_call else b"",
+        )
+
+    def _fill(self, record: TaskRecord, report: Report, worker: str) -> TaskRecord:
+        record.started_ms, record.ended_ms = report.started_ms, report.ended_ms
+        record.cpu_ms, record.memory_bytes = report.cpu_ms, report.memory_bytes_max
+        record.worker = worker
+        record.outcome = report_to_bytes(report)
+        self._batch.tasks.append(record)
+        for output in report.outputs:
+            self.refer(output.artifact)
+        if report.failure is not None and report.failure.exception is not None:
+            self.refer(report.failure.exception)
+        if report.items is not None:
+            for column in report.items.columns:
+                for artifact in column:
+                    self.refer(artifact)
+        return record
+
+    def refer(self, artifact: Artifact) -> None:
+        """Note that the run needs a blob."""
+        if artifact.inline is None and artifact.digest not in self._referenced:
+            self._referenced.add(artifact.digest)
+            self._batch.references.append(Reference(artifact.digest, artifact.codec, artifact.size_bytes))
+
+
+def _inputs(command: RunJob) -> bytes:
+    entry = command.job.entries[0]
+    slots = command.job.slots
+    return _encode({name: Ref(slots[slot], slot, path) for name, (slot, path) in entry.bindings.items()})
+
+
+def _range(records: list[TaskRecord]) -> str:
+    """Return the paths that an entry covers: one, or the first and the last of many."""
+    if len(records) == 1:
+        return records[0].path
+    return f"{records[0].path} … {records[-1].path} ({len(records)})"
