@@ -1,0 +1,32 @@
+"""The command line's entry. It turns every end into an exit code, and errors into messages."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import weft
+from weft.cli.commands import overview
+from weft.cli.seam import load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``weft`` with ``arguments`` (the process's own if None) and return the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if "_WEFT_COMPLETE" not in os.environ:
+        if words in ([], ["-h"], ["--help"]):
+            print(overview(), end="")
+            return 0
+        if words == ["--version"]:
+            print(f"weft {weft.__version__}")
+            return 0
+        if words[0] in ("run", "resume"):
+            # Workers get ready while this process loads what it needs itself.
+            load("weft.executors.launch:prelaunch")()
+    # By name, so that the help above does not pay for click.
+    code: int = load("weft.cli.group:call")(words)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

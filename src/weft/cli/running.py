@@ -1,0 +1,145 @@
+"""``weft run``, ``resume``, ``cancel``: what starts, continues and stops runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from weft.cli.display import Display, JsonDisplay, PlainDisplay, QuietDisplay
+from weft.cli.following import follow
+from weft.cli.output import is_terminal, json_option, print_json, print_note
+from weft.cli.seam import load
+from weft.cli.summary import run_object
+from weft.cli.targets import run_argument
+from weft.client import loading
+from weft.errors import UserError
+from weft.lang.parameters import arguments_of, parse_parameters
+from weft.model.states import RUN_FINAL
+
+
+class BadTag(UserError):
+    """``--tag`` is not NAME=VALUE."""
+
+    code = "bad-tag"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"--tag {text!r} is not NAME=VALUE", hint="Write for example --tag team=search.")
+
+
+@click.command(epilog="Example: weft run flights.py months=1,2 target=0.8")
+@click.argument("target", metavar="FILE[:WORKFLOW]")
+@click.argument("parameters", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--profile", metavar="NAME", help="Where to run: a profile of pyproject.toml or weft.toml.")
+@click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="A tag of the run; may be repeated.")
+@click.option(
+    "--cache", is_flag=True, help="Reuse results of other runs where the code and the inputs are the same."
+)
+@click.option("--strict", is_flag=True, help="Make reports of what plain Python would do otherwise errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the summary only.")
+@json_option
+def run(
+    target: str,
+    parameters: tuple[str, ...],
+    profile: str | None,
+    tags: tuple[str, ...],
+    cache: bool,
+    strict: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Run a workflow durably and wait for its end.
+
+    Values are read by the parameters' annotations: months=1,2 for a list[int]. Ctrl-C stops cleanly, and
+    `weft resume` goes on from there.
+    """
+    workflow = loading.load_workflow(target)
+    args, kwargs = arguments_of(workflow.function, parse_parameters(workflow.function, parameters))
+    display = display_for(as_json=as_json, quiet=quiet)
+    options: dict[str, Any] = {"on_event": display.listen}
+    chosen = {"profile": profile, "tags": _tags(tags), "cache": cache, "strict": strict}
+    options.update((key, value) for key, value in chosen.items() if value)
+    return follow(lambda: workflow.options(**options).start(*args, **kwargs), display, as_json=as_json)
+
+
+@click.command(epilog="Example: weft resume @ --from train")
+@run_argument
+@click.argument("parameters", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option(
+    "--code",
+    type=click.Choice(["current", "pinned"]),
+    default="current",
+    show_default=True,
+    help="The project's code as it is now, or as it was.",
+)
+@click.option("--from", "from_", metavar="TASK", help="Run this task, and what depends on it, again.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the summary only.")
+@json_option
+def resume(
+    name: str,
+    parameters: tuple[str, ...],
+    code: str,
+    from_: str | None,
+    yes: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Continue an interrupted run, or start a new one that takes over all results that still hold."""
+    home = load("weft.client.door:open_home")()
+    if "=" in name:  # `weft resume lr=0.1`: no RUN is named
+        name, parameters = "@", (name, *parameters)
+    old = home.get_run(name)
+    choice: dict[str, Any] = {"code": code, "params": parameters, "from_": from_}
+    plan = home.plan_resume(old, **choice)
+    if plan.changes and not as_json:
+        for line in plan.lines():
+            print_note(line)
+        if not yes and sys.stdin.isatty() and is_terminal():
+            click.confirm("Continue?", default=True, abort=True, err=True)
+    display = display_for(as_json=as_json, quiet=quiet)
+    return follow(lambda: home.resume(old, **choice, on_event=display.listen), display, as_json=as_json)
+
+
+@click.command(epilog="Example: weft cancel @")
+@run_argument
+@json_option
+def cancel(name: str, as_json: bool) -> None:
+    """Cancel a run: what runs is stopped, `finally` blocks run, the rest does not start."""
+    home = load("weft.client.door:open_home")()
+    found = home.get_run(name)
+    state = found.state
+    if state not in RUN_FINAL:
+        found.cancel()
+        if state == "interrupted":  # nobody is there to hear it: drive the run to its end here
+            home.resume(found).wait()
+        found = home.get_run(found.id)
+    if as_json:
+        print_json(run_object(found))
+    elif found.state in RUN_FINAL:
+        print_note(f"run {found.id} is {found.state}")
+    else:
+        print_note(f"run {found.id} is asked to stop; `weft show {found.id}` tells when it has")
+
+
+def display_for(*, as_json: bool, quiet: bool) -> Display:
+    """Return the display that fits: JSON lines, nothing, a live picture for a terminal, or plain lines."""
+    if as_json:
+        return JsonDisplay()
+    if quiet:
+        return QuietDisplay()
+    if is_terminal():
+        made: Display = load("weft.cli.live:LiveDisplay")()
+        return made
+    return PlainDisplay()
+
+
+def _tags(texts: tuple[str, ...]) -> dict[str, str]:
+    tags = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise BadTag(text)
+        tags[key] = value
+    return tags

@@ -1,0 +1,51 @@
+"""The command as a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HELP = [sys.executable, "-m", "weft.cli.main", "--help"]
+
+
+def test_help_loads_neither_click_nor_rich():
+    code = (
+        "import sys; from weft.cli.main import main; main(['--help']); "
+        "print(sorted({'click', 'rich', 'sqlite3', 'weft.client.door'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_module_runs_as_a_program():
+    ended = subprocess.run(HELP, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("Usage: weft")
+    assert ended.stderr == ""
+
+
+def test_a_wrong_command_exits_with_2():
+    ended = subprocess.run([*HELP[:-1], "lst"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_completion_protocol_of_the_shell_is_answered():
+    environment = {"_WEFT_COMPLETE": "bash_complete", "COMP_WORDS": "weft re", "COMP_CWORD": "1"}
+    code = "import sys; from weft.cli.main import main; sys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.splitlines() == ["plain,resume"]
+
+
+def test_a_terminal_that_knows_ascii_only_gets_no_traceback():
+    code = "from weft.cli import group; group.cli.main = lambda *a, **k: print('done ✓'); group.call([])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("done ?\n", "")
