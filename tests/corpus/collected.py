@@ -1,0 +1,34 @@
+"""The whole corpus: importing this fills the register."""
+
+from __future__ import annotations
+
+from . import (
+    aliasing,
+    binding,
+    comprehension,
+    failure,
+    generators,
+    inlining,
+    learning,
+    loops,
+    matching,
+    order,
+    parameters,
+)
+from .cases import CORPUS, Entry
+
+THEMES = (
+    binding,
+    aliasing,
+    loops,
+    failure,
+    order,
+    comprehension,
+    matching,
+    inlining,
+    parameters,
+    generators,
+    learning,
+)
+
+__all__ = ["CORPUS", "THEMES", "Entry"]
