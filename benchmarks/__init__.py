@@ -1,0 +1,1 @@
+"""What Weft costs, measured against floors taken in the same run: ``python -m benchmarks``."""
