@@ -16,8 +16,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "weft"
 
-FLOOR = ("errors", "digest", "clock", "settings", "distributions")
-VALUES = ("store.codecs", "store.blobs", "store.artifacts", "store.faults")
+FLOOR = ("errors", "seams", "digest", "clock", "settings", "distributions")
+VALUES = ("store.codecs", "store.durable", "store.blobs", "store.artifacts", "store.faults")
 RUNNING = (*FLOOR, "model", "program", "lang", "store", "machine", "worker", "executors", "driver")
 DOMAIN = (*RUNNING, "client", "triggers")
 
@@ -25,29 +25,30 @@ DOMAIN = (*RUNNING, "client", "triggers")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "digest": ("errors",),
-    "clock": ("errors",),
-    "settings": ("errors",),
+    "clock": ("errors", "seams"),
+    "settings": ("errors", "seams"),
     "distributions": ("errors",),
     "seams": (),
     "model": FLOOR,
     "program": (*FLOOR, "model"),
-    "lang": (*FLOOR, "model", "program", "seams"),
+    "lang": (*FLOOR, "model", "program"),
     "store": (*FLOOR, "model", "program"),
     "store.faults": ("errors",),
     "store.codecs": (*FLOOR, "model", "store.faults"),
-    "store.blobs": (*FLOOR, "model", "store.codecs", "store.faults"),
+    "store.durable": ("store.codecs",),
+    "store.blobs": (*FLOOR, "model", "store.codecs", "store.durable", "store.faults"),
     "store.artifacts": (*FLOOR, "model", *VALUES),
     "machine": ("errors", "digest", "model", "program"),
     # The seam knows, too, that a worker imports user code now, where starting a run would never end.
-    "worker": (*FLOOR, "model", "program", "lang", "seams", *VALUES),
+    "worker": (*FLOOR, "model", "program", "lang", *VALUES),
     "executors": (*FLOOR, "model", "program", "worker", *VALUES),
     "driver": RUNNING,
-    "client": (*RUNNING, "seams"),
+    "client": RUNNING,
     "triggers": (*RUNNING, "client"),
     "export": DOMAIN,
     "notebook": DOMAIN,
-    "server": (*DOMAIN, "lifecycle", "export", "notebook", "seams", ""),
-    "cli": (*DOMAIN, "lifecycle", "export", "notebook", "server", "seams", ""),
+    "server": (*DOMAIN, "lifecycle", "export", "notebook", ""),
+    "cli": (*DOMAIN, "lifecycle", "export", "notebook", "server", ""),
     "app": (),
     "": ("lang", "seams"),  # weft/__init__.py
 }
@@ -110,6 +111,9 @@ def _walk(module: str, node: ast.AST, *, in_function: bool, for_types: bool) -> 
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         for target in _targets(module, node):
             yield Import(module, target, node.lineno, in_function, for_types)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "deferred":
+        target = ast.literal_eval(node.args[0])  # imported at its first use: an import like others
+        yield Import(module, target, node.lineno, in_function, for_types)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         in_function = True
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):

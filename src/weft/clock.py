@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import random
-import secrets
+import os
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import random
+else:
+    random = deferred("random")
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_LAST_DIGITS = (1 << 35) - 1  # seven of base 32
 
 
 class Clock(Protocol):
@@ -44,10 +51,10 @@ class SystemClock:
         return time.monotonic_ns() // 1_000_000
 
     def new_id(self) -> str:
-        return _base32(self.now_ms(), 9) + _base32(secrets.randbits(35), 7)
+        return _base32(self.now_ms(), 9) + _base32(int.from_bytes(os.urandom(5)) & _LAST_DIGITS, 7)
 
     def jitter(self) -> float:
-        return random.random()
+        return (int.from_bytes(os.urandom(7)) >> 3) / (1 << 53)
 
 
 class FakeClock:

@@ -51,7 +51,9 @@ def distributions_in(path: str) -> dict[str, Distribution]:
     for name in names:
         if name.endswith(_SUFFIXES):
             distribution = _parse(path, name)
-            found[normalise(distribution.name)] = distribution
+            # Debian leaves a second entry of the same name, without a version.
+            if distribution.version or normalise(distribution.name) not in found:
+                found[normalise(distribution.name)] = distribution
     _listings[path] = changed_ns, found
     return found
 

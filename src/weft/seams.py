@@ -1,7 +1,8 @@
-"""The one lazy seam: a lower room asks for a door of an upper one by name, at the time of use.
+"""The lazy seams: what is loaded by name at the time of use.
 
-``app.DOORS`` says where each name lives, so that ``import weft`` stays light and ``Workflow.run`` finds
-its way to the client without importing it.
+A lower room asks for a door of an upper one: ``app.DOORS`` says where each name lives, so that ``import weft``
+stays light and ``Workflow.run`` finds its way to the client without importing it. And a module of a library that
+few runs need is deferred, because the time of ``weft run`` from the shell is mostly the time of imports.
 """
 
 from __future__ import annotations
@@ -17,6 +18,24 @@ def door(name: str) -> Callable[..., Any]:
     doors: dict[str, str] = import_module("weft.app").DOORS
     module, attribute = doors[name].split(":")
     return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+class _Deferred:
+    """Stands for a module and imports it when the first attribute is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+
+def deferred(name: str) -> Any:
+    """Return a stand-in for the module ``name``, which is imported at its first use.
+
+    Written where the import would stand, in the ``else`` of ``if TYPE_CHECKING:``, so that types are checked as ever.
+    """
+    return _Deferred(name)
 
 
 _importing: list[str] = []

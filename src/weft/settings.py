@@ -8,13 +8,19 @@ a ``[tool.weft]`` table, from the project's folder upwards. *Where* things run i
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 from weft.errors import UserError
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import tomllib
+else:
+    tomllib = deferred("tomllib")
 
 FILE_NAMES: Final = ("weft.toml", "pyproject.toml")
 EXECUTORS: Final = ("inline", "local")
@@ -22,8 +28,7 @@ STEP_KEYS: Final = ("backoff", "cache", "cpu", "gpu", "memory", "retries", "time
 Quantity = str | int | float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What may be configured. Sizes and durations are kept as they were written; the room that uses one
     reads it with ``model.resources``.
 
@@ -34,6 +39,10 @@ class Settings:
         cpus, memory, gpus: what the local executor may hand out; None: what this machine has.
         worker_tasks_max: after so many tasks a worker is replaced.
         worker_memory: above this a worker is replaced after its task; None: never for memory.
+        losses_max: further attempts of a task whose worker died, was preempted or ran out of memory; they do
+            not count as ``retries`` of the step.
+        disk_wait: how long a run waits for space on a full disk before it gives up.
+        checkpoints: how many checkpoints of a task are kept, the latest ones.
         log_cap: bytes kept of one attempt's output, beginning and end.
         lease_ms, heartbeat_ms: how long a silent driver keeps its run, and how often it reports.
         preload: modules that workers import before their first task, besides the workflow's own.
@@ -53,13 +62,16 @@ class Settings:
     gpus: int | None = None
     worker_tasks_max: int = 1000
     worker_memory: Quantity | None = None
+    losses_max: int = 2
+    disk_wait: Quantity = "10m"
+    checkpoints: int = 2
     log_cap: Quantity = "64MiB"
     lease_ms: int = 30_000
     heartbeat_ms: int = 5_000
     preload: tuple[str, ...] = ()
     cache: bool = False
-    step: Mapping[str, Quantity] = field(default_factory=dict)
-    limits: Mapping[str, int] = field(default_factory=dict)
+    step: Mapping[str, Quantity] = {}
+    limits: Mapping[str, int] = {}
     source: Path | None = None
 
     def database_place(self) -> str:
@@ -102,6 +114,11 @@ _KEYS: Final[dict[str, _Kind]] = {
     "gpus": _Kind("a whole number, 0 or more", lambda value: _whole(value, 0)),
     "worker_tasks_max": _COUNT,
     "worker_memory": _SIZE,
+    "losses_max": _Kind("a whole number, 0 or more", lambda value: _whole(value, 0)),
+    "disk_wait": _Kind(
+        'a duration such as "10m"', lambda value: isinstance(value, str) or value == 0 or _positive(value)
+    ),
+    "checkpoints": _COUNT,
     "log_cap": _SIZE,
     "lease_ms": _COUNT,
     "heartbeat_ms": _COUNT,
@@ -261,4 +278,4 @@ def _check(where: str, prefix: str, values: Mapping[str, object]) -> None:
             raise WrongSetting(where, full, value, _KEYS[key].words)
 
 
-assert {each.name for each in fields(Settings)} == {*_KEYS, "source"}
+assert set(Settings.__struct_fields__) == {*_KEYS, "source"}

@@ -33,6 +33,18 @@ def test_text_columns_are_aligned(delays):
     assert len({line.index("line ") for line in lines if "line " in line}) == 1
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_text_fits_the_terminal_and_keeps_names_and_lines(delays, width):
+    graph = graph_of(delays)
+    lines = graph.to_text(width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line.split()[-1] for line in lines[1:] if "line " in line] == [
+        line.split()[-1] for line in graph.to_text().splitlines()[1:] if "line " in line
+    ]
+    assert any("train" in line for line in lines)
+    assert graph.to_text(500) == graph.to_text()
+
+
 def test_text_says_why_a_loop_is_in_order(builder):
     b = builder("def w(m):\n    for e in range(9):\n        m = fit(m)\n", "m")
     loop = b.loop(
@@ -121,6 +133,7 @@ def test_svg_draws_every_arrow_but_parameters_that_are_implied(delays):
 def test_svg_needs_nothing_from_outside_and_follows_the_theme(delays):
     svg = graph_of(delays)._repr_html_()
     assert "prefers-color-scheme:dark" in svg
+    assert '[data-jp-theme-light="false"] .weft-graph' in svg  # a notebook's own theme counts more
     assert not re.search(r"<script|@import|href=", svg)
     assert svg.count("http") == 1  # the name space
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import msgspec
 
 from weft.program.labels import file_of, plain_name
 from weft.program.nodes import Node, Program
@@ -25,8 +26,7 @@ Sources = frozenset[Source]
 NOTHING: Sources = frozenset()
 
 
-@dataclass
-class Flow:
+class Flow(msgspec.Struct):
     """One flow of control at one place in the text.
 
     ``env``: name → where its value comes from. ``gate``: what all below waits for. ``since``: the nodes that
@@ -36,8 +36,8 @@ class Flow:
 
     env: dict[str, Sources]
     gate: Sources
-    since: dict[str, None] = field(default_factory=dict)
-    placed: dict[str, None] = field(default_factory=dict)
+    since: dict[str, None] = {}
+    placed: dict[str, None] = {}
     ended: bool = False
 
     def add(self, name: str) -> None:

@@ -24,9 +24,9 @@ class Graph(FlatGraph, frozen=True, kw_only=True):
         """Return the graph as one line of JSON."""
         return msgspec.json.encode(self).decode()
 
-    def to_text(self) -> str:
-        """Return a tree for a terminal."""
-        return text.render(self)
+    def to_text(self, width: int | None = None) -> str:
+        """Return a tree for a terminal, of at most ``width`` columns where that is given."""
+        return text.render(self, width)
 
     def to_mermaid(self) -> str:
         """Return a Mermaid flowchart."""
@@ -45,6 +45,9 @@ class Graph(FlatGraph, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return text.render(self)
+
+    # What a prompt shows of an expression.
+    __repr__ = __str__
 
 
 def graph_of(program: Program, *, glue: bool = False) -> Graph:

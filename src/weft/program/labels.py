@@ -82,7 +82,8 @@ def step_detail(spec: StepSpec) -> str:
     if spec.cpu != 1.0:
         parts.append(f"cpu {spec.cpu:g}")
     if spec.memory_bytes is not None:
-        parts.append(f"memory {spec.memory_bytes / 2**30:.3g} GiB")
+        most = f" to {spec.memory_bytes_max / 2**30:.3g}" if spec.memory_bytes_max else ""
+        parts.append(f"memory {spec.memory_bytes / 2**30:.3g}{most} GiB")
     if spec.gpu:
         parts.append(f"gpu {spec.gpu}")
     if spec.cache:

@@ -42,7 +42,13 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class StepSpec(msgspec.Struct, frozen=True):
-    """A step as the program knows it. ``value`` True: it cannot be imported and travels by value."""
+    """A step as the program knows it.
+
+    Attributes:
+        value: True: it cannot be imported and travels by value.
+        parts: what its fingerprint was made of, as indexes into ``Program.parts``.
+        memory_bytes_max: up to there it gets more memory where it ran out; None: ``memory_bytes`` is all.
+    """
 
     name: str
     module: str
@@ -57,6 +63,8 @@ class StepSpec(msgspec.Struct, frozen=True):
     memory_bytes: int | None = None
     gpu: int = 0
     cache: bool | int = False
+    memory_bytes_max: int | None = None
+    parts: tuple[int, ...] = ()
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -64,7 +72,6 @@ class Code(msgspec.Struct, frozen=True):
 
     Attributes:
         reads: local name → environment name, for each name it needs from the environment.
-        maybe: those of the local names in ``reads`` that may be unbound when it runs.
         writes: local name → environment name, for what it delivers.
         positions: for each node of the parsed text, in ``ast.walk`` order, four numbers: line, column,
             end line, end column in the user's file. Empty where they are not known.
@@ -73,7 +80,6 @@ class Code(msgspec.Struct, frozen=True):
     text: str
     unit: int
     reads: dict[str, str] = {}
-    maybe: tuple[str, ...] = ()
     writes: dict[str, str] = {}
     positions: tuple[int, ...] = ()
 
@@ -122,6 +128,8 @@ class Call(Node, frozen=True, kw_only=True, tag="call"):
 
     ``step`` indexes ``Program.steps``. ``path`` is the task's name inside its group, such as ``inc.2``.
     ``fingerprint`` is that of the globals which the arguments' text reads; empty if it reads none.
+    ``plain``: where every argument is a name or a constant, (keyword, local name, constant) of each: what names the
+    workflow has for its values does not count then. None: the text counts.
     """
 
     code: Code
@@ -130,6 +138,7 @@ class Call(Node, frozen=True, kw_only=True, tag="call"):
     out: str | None = None
     handling: str | None = None
     fingerprint: str = ""
+    plain: tuple[tuple[str, str, str], ...] | None = None
 
 
 class Branch(Node, frozen=True, kw_only=True, tag="branch"):
@@ -264,8 +273,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         free: captured variables of the function: environment name → local name; their values are taken
             when the run starts, like parameters.
         result: the environment name of what the workflow returns.
+        judged: the functions of the project whose source told the compiler what a call of them may change:
+            module and qualified name → fingerprint.
         debug: the value of ``__debug__`` that the plain call has (``python -O`` strips ``assert``).
         python: the version that compiled it, such as ``3.11``.
+        parts: (name, digest or version) of each function, class, constant, module and package that its steps
+            use. To say what changed since; no key is made of it.
     """
 
     version: int = PROGRAM_VERSION
@@ -282,5 +295,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     result: str = "@return"
     node_count: int = 0
     notes: tuple[Note, ...] = ()
+    judged: dict[str, str] = {}
     debug: bool = True
     python: str = ""
+    parts: tuple[tuple[str, str], ...] = ()

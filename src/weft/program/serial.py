@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from weft.digest import digest_bytes
 from weft.errors import StoredDataError
+from weft.model.values import UNREADABLE
 from weft.program.nodes import PROGRAM_VERSION, Program
 
 _encoder = msgspec.msgpack.Encoder()
@@ -27,6 +30,11 @@ class _Head(msgspec.Struct):
     version: int
 
 
+# Made once: working out the types takes 8 ms, which else every forked worker would spend again.
+_decode_head = msgspec.msgpack.Decoder(_Head).decode
+_decode = msgspec.msgpack.Decoder(Program).decode
+
+
 def program_to_bytes(program: Program) -> bytes:
     """Return the program as msgpack."""
     return _encoder.encode(program)
@@ -38,8 +46,8 @@ def program_from_bytes(raw: bytes) -> Program:
     Raises:
         UnknownProgram: another version, or bytes that are no program.
     """
-    _check_version(raw, msgspec.msgpack.decode)
-    return msgspec.msgpack.decode(raw, type=Program)
+    _check_version(raw, _decode_head)
+    return _decode(raw)
 
 
 def program_to_json(program: Program) -> bytes:
@@ -53,7 +61,7 @@ def program_from_json(raw: bytes) -> Program:
     Raises:
         UnknownProgram: another version, or text that is no program.
     """
-    _check_version(raw, msgspec.json.decode)
+    _check_version(raw, msgspec.json.Decoder(_Head).decode)
     return msgspec.json.decode(raw, type=Program)
 
 
@@ -62,10 +70,10 @@ def program_digest(program: Program) -> str:
     return digest_bytes(program_to_bytes(program))
 
 
-def _check_version(raw: bytes, decode: object) -> None:
+def _check_version(raw: bytes, decode: Callable[[bytes], _Head]) -> None:
     try:
-        head = decode(raw, type=_Head)  # type: ignore[operator]
-    except msgspec.DecodeError as error:
+        head = decode(raw)
+    except UNREADABLE as error:
         raise UnknownProgram(None) from error
     if not 1 <= head.version <= PROGRAM_VERSION:
         raise UnknownProgram(head.version)

@@ -10,8 +10,9 @@ the x coordinates are an isotonic regression towards the neighbours' mean.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+import msgspec
 
 GAP_X = 22.0
 GAP_Y = 34.0
@@ -25,8 +26,7 @@ Size = tuple[float, float]
 Port = tuple[str, str]  # ("in", target node) or ("out", source node)
 
 
-@dataclass
-class Cell:
+class Cell(msgspec.Struct):
     """One place in a layer: a box, a port, or the slot of an arrow that passes."""
 
     key: str
@@ -35,12 +35,11 @@ class Cell:
     rank: float
     layer: int = 0
     x: float = 0.0  # of the centre
-    above: list[tuple[Cell, float, float]] = field(default_factory=list)  # other, its offset, own offset
-    below: list[tuple[Cell, float, float]] = field(default_factory=list)
+    above: list[tuple[Cell, float, float]] = []  # other, its offset, own offset
+    below: list[tuple[Cell, float, float]] = []
 
 
-@dataclass
-class Frame:
+class Frame(msgspec.Struct):
     """A group, or the whole: what is in it, and after ``arrange`` how big it is and where all stands."""
 
     key: str
@@ -49,15 +48,15 @@ class Frame:
     header: float = 0.0
     title_width: float = 0.0
     gutter: float = 0.0
-    boxes: dict[str, Size] = field(default_factory=dict)
-    ranks: dict[str, float] = field(default_factory=dict)
-    frames: dict[str, Frame] = field(default_factory=dict)
-    links: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
+    boxes: dict[str, Size] = {}
+    ranks: dict[str, float] = {}
+    frames: dict[str, Frame] = {}
+    links: dict[tuple[str, str, str, str], None] = {}
     width: float = 0.0
     height: float = 0.0
-    places: dict[str, Point] = field(default_factory=dict)  # top left corner of boxes and frames
-    ports: dict[Port, float] = field(default_factory=dict)  # x
-    paths: dict[tuple[str, str, str, str], list[Point]] = field(default_factory=dict)
+    places: dict[str, Point] = {}  # top left corner of boxes and frames
+    ports: dict[Port, float] = {}  # x
+    paths: dict[tuple[str, str, str, str], list[Point]] = {}
 
 
 def ancestors(frame: Frame) -> list[Frame]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from weft.program.shapes import FlatGraph, GraphEdge, GraphGroup, GraphNode
 
 
-@dataclass
-class Item:
+class Item(msgspec.Struct):
     """A node, or a group with what is inside."""
 
     what: GraphNode | GraphGroup
-    inside: list[Item] = field(default_factory=list)
+    inside: list[Item] = []
 
 
 def outline(graph: FlatGraph) -> list[Item]:

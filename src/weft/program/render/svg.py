@@ -10,13 +10,20 @@ from weft.program.render.layout import Frame, Point
 from weft.program.render.outline import drawn_edges, loop_words
 from weft.program.shapes import FlatGraph, GraphEdge, GraphGroup, GraphNode
 
-_STYLE = """
-.weft-graph{--paper:#ffffff;--ink:#1f2328;--quiet:#656d76;--line:#8c959f;--box:#f3f6fa;--edge:#b6c2d1;--frame:#d0d7de;
---tint:rgba(84,110,150,.05);--accent:#0757b5;--choice:#fff4d6;--choice-edge:#c99a2e;--bad:#c0362c;--bad-box:#fdecea;
-font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif;font-size:13px;max-width:100%;height:auto}
-@media (prefers-color-scheme:dark){.weft-graph{--paper:#0f141a;--ink:#e6edf3;--quiet:#9aa4af;--line:#76818d;--box:#1b2430;
---edge:#3d4b5c;--frame:#35404d;--tint:rgba(140,170,220,.06);--accent:#7ab7ff;--choice:#332a12;--choice-edge:#b08a35;
---bad:#ff8f85;--bad-box:#3a1917}}
+_LIGHT = """--paper:#ffffff;--ink:#1f2328;--quiet:#656d76;--line:#8c959f;--box:#f3f6fa;--edge:#b6c2d1;--frame:#d0d7de;
+--tint:rgba(84,110,150,.05);--accent:#0757b5;--choice:#fff4d6;--choice-edge:#c99a2e;--bad:#c0362c;--bad-box:#fdecea"""
+_DARK = """--paper:#0f141a;--ink:#e6edf3;--quiet:#9aa4af;--line:#76818d;--box:#1b2430;--edge:#3d4b5c;--frame:#35404d;
+--tint:rgba(140,170,220,.06);--accent:#7ab7ff;--choice:#332a12;--choice-edge:#b08a35;--bad:#ff8f85;--bad-box:#3a1917"""
+# Of the reader's system, unless the page (Jupyter, VS Code) has a theme of its own.
+_STYLE = (
+    f"""
+.weft-graph{{{_LIGHT};
+font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif;font-size:13px;max-width:100%;height:auto}}
+@media (prefers-color-scheme:dark){{.weft-graph{{{_DARK}}}}}
+[data-jp-theme-light="true"] .weft-graph,.vscode-light .weft-graph{{{_LIGHT}}}
+[data-jp-theme-light="false"] .weft-graph,.vscode-dark .weft-graph{{{_DARK}}}
+"""
+    + """\
 .weft-graph .paper{fill:var(--paper)}
 .weft-graph text{fill:var(--ink);text-anchor:middle}
 .weft-graph .small{font-size:11px;fill:var(--quiet)}
@@ -37,6 +44,7 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif;font-siz
 .weft-graph .failure{stroke:var(--bad);stroke-dasharray:5 3}
 .weft-graph .word{font-size:11px;fill:var(--quiet);text-anchor:start;paint-order:stroke;stroke:var(--paper);stroke-width:4px}
 """
+)
 _NARROW = frozenset("iljtfr.,:;'|!()[]{}I ")
 
 
@@ -52,6 +60,7 @@ def render(graph: FlatGraph) -> str:
     boxes = _boxes(graph, home, corners)
     parts = [_frame(group, home_of, corners) for group, home_of in _groups(graph, whole)]
     parts += [_edge(graph, edge, home, corners, boxes) for edge in drawn_edges(graph)]
+    parts += [_title_of(group, corners[group.id]) for group in graph.groups]  # over the arrows
     parts += [_node(node, boxes[node.id]) for node in graph.nodes]
     width, height = whole.width, whole.height
     return (
@@ -136,10 +145,15 @@ def _boxes(
 def _frame(group: GraphGroup, frame: Frame, corners: dict[str, Point]) -> str:
     x, y = corners[group.id]
     return (
-        f'<g class="{group.kind}">{_tooltip(loop_words(group) if group.sequence else "")}<rect class="frame" x="{x:.1f}" y="{y:.1f}" width="{frame.width:.1f}" '
-        f'height="{frame.height:.1f}" rx="8"/><text class="title" x="{x + 10:.1f}" y="{y + 17:.1f}">'
-        f"{escape(_title(group))}</text></g>"
+        f'<g class="{group.kind}">{_tooltip(loop_words(group) if group.sequence else "")}'
+        f'<rect class="frame" x="{x:.1f}" y="{y:.1f}" width="{frame.width:.1f}" height="{frame.height:.1f}" rx="8"/></g>'
     )
+
+
+def _title_of(group: GraphGroup, corner: Point) -> str:
+    x, y = corner
+    title = f'<text class="title" x="{x + 10:.1f}" y="{y + 17:.1f}">{escape(_title(group))}</text>'
+    return f'<g class="{group.kind}">{title}</g>'
 
 
 def _tooltip(text: str) -> str:

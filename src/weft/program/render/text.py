@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from weft.program.labels import shorten
 from weft.program.render.outline import Item, loop_words, outline
 from weft.program.shapes import FlatGraph, GraphGroup, GraphNode
 
 _COLUMN_MAX = 44  # a longer cell moves the rest of its own line only
+_LABEL_MIN = 16
 _MARKS = {"branch": "◇ ", "raise": "✗ ", "return": "⏎ ", "glue": "· "}
 
 
-@dataclass
-class _Row:
+class _Row(msgspec.Struct):
     label: str
     how: str = ""
     source: str = ""
     line: str = ""
 
 
-def render(graph: FlatGraph) -> str:
-    """Return the tree, its columns aligned. No colour, so that it can be piped."""
+def render(graph: FlatGraph, width: int | None = None) -> str:
+    """Return the tree, its columns aligned. No colour, so that it can be piped.
+
+    Args:
+        width: columns of the terminal; where they do not suffice, what feeds a task is left out, then how it is
+            called, and then labels are shortened.
+    """
     rows = [_start(graph)]
     rows += _rows(graph, _joined(outline(graph))[1:], "")
     for note in graph.notes:
         rows.append(_Row(f"note: {note.message}", line=f"line {note.line}"))
-    return _aligned(rows)
+    return _aligned(rows, width)
 
 
 def _start(graph: FlatGraph) -> _Row:
     node = graph.nodes[0]
-    return _Row(node.label, line=f"{graph.file}:{node.line}" if node.line else graph.file)
+    file = graph.file.rpartition("/")[2]
+    return _Row(node.label, line=f"{file}:{node.line}" if node.line else file)
 
 
 def _joined(items: list[Item]) -> list[Item]:
@@ -89,18 +96,43 @@ def _line(number: int) -> str:
     return f"line {number}" if number else ""
 
 
-def _aligned(rows: list[_Row]) -> str:
-    columns = [[row.label, row.how, row.source, row.line] for row in rows]
-    widths = [min(_COLUMN_MAX, max(_width(column[i]) for column in columns[1:] or columns)) for i in range(3)]
-    lines = []
-    for column in columns:
-        cells = [
-            cell + " " * (width - _width(cell))
-            for cell, width in zip(column[:3], widths, strict=True)
-            if width
-        ]
-        lines.append("  ".join([*cells, column[3]]).rstrip())
-    return "\n".join(lines) + "\n"
+def _aligned(rows: list[_Row], width: int | None) -> str:
+    head, *cells = [[row.label, row.how, row.source, row.line] for row in rows]
+    widths = _widths(cells or [head])
+    if width is not None and cells:
+        _fit(cells, widths, width)
+    if width is not None and _width(_joined_cells(head, widths)) > width:
+        head[3] = head[3].rpartition("/")[2]
+        head[0] = shorten(head[0], max(_LABEL_MIN, width - _width(head[3]) - 2))
+        return "\n".join([f"{head[0]}  {head[3]}", *(_joined_cells(row, widths) for row in cells)]) + "\n"
+    return "\n".join(_joined_cells(row, widths) for row in [head, *cells]) + "\n"
+
+
+def _fit(cells: list[list[str]], widths: list[int], width: int) -> None:
+    """Leave out columns, and shorten labels, until all rows fit."""
+    for column in (2, 1):
+        if _longest(cells, widths) > width:
+            widths[column] = 0
+    over = _longest(cells, widths) - width
+    if over > 0:
+        widths[0] = max(_LABEL_MIN, max(_width(row[0]) for row in cells) - over)
+        for row in cells:
+            row[0] = shorten(row[0], widths[0])
+
+
+def _widths(cells: list[list[str]]) -> list[int]:
+    return [min(_COLUMN_MAX, max(_width(row[i]) for row in cells)) for i in range(3)]
+
+
+def _longest(cells: list[list[str]], widths: list[int]) -> int:
+    return max(_width(_joined_cells(row, widths)) for row in cells)
+
+
+def _joined_cells(row: list[str], widths: list[int]) -> str:
+    padded = [
+        cell + " " * (width - _width(cell)) for cell, width in zip(row[:3], widths, strict=True) if width
+    ]
+    return "  ".join([*padded, row[3]]).rstrip()
 
 
 def _width(text: str) -> int:
