@@ -162,15 +162,15 @@ def test_text_is_read_by_its_annotation(annotation: Any, text: str, expected: An
 @pytest.mark.parametrize(
     ("annotation", "text", "message"),
     [
-        (float, "abc", "parameter 'v' takes a float; 'abc' is none"),
-        (int, "1.5", "parameter 'v' takes an int; '1.5' is none"),
-        (int, "", "parameter 'v' takes an int; '' is none"),
-        (bool, "maybe", "parameter 'v' takes a bool; 'maybe' is none"),
-        (int | None, "x", "parameter 'v' takes an int | None; 'x' is none"),
+        (float, "abc", "parameter 'v' takes a float; 'abc' is not one"),
+        (int, "1.5", "parameter 'v' takes an int; '1.5' is not one"),
+        (int, "", "parameter 'v' takes an int; '' is not one"),
+        (bool, "maybe", "parameter 'v' takes a bool; 'maybe' is not one"),
+        (int | None, "x", "parameter 'v' takes an int | None; 'x' is not one"),
         (Literal["a", "b"], "c", "parameter 'v' takes one of 'a' | 'b'; 'c' is none of them"),
         (Kind, "x", "parameter 'v' takes one of LINEAR | FOREST; 'x' is none of them"),
-        (datetime.date, "31.1.", "parameter 'v' takes a date; '31.1.' is none"),
-        (datetime.timedelta, "90", "parameter 'v' takes a timedelta; '90' is none"),
+        (datetime.date, "31.1.", "parameter 'v' takes a date; '31.1.' is not one"),
+        (datetime.timedelta, "90", "parameter 'v' takes a timedelta; '90' is not one"),
         (list[int], "1,x", "parameter 'v' takes a list[int]; 'x' is not an int"),
         (list[int], "[1,", "parameter 'v' takes a list[int]; '[1,' is no JSON"),
         (list[int], "[true]", "parameter 'v' takes a list[int]; True is not an int"),
@@ -203,7 +203,7 @@ def test_a_wrong_value_names_parameter_type_and_value(annotation: Any, text: str
 def test_a_range_is_refused_with_the_form_to_write(annotation: Any) -> None:
     with pytest.raises(WrongParameter) as caught:
         value(annotation, "1..3")
-    assert "'1..3' is no list" in caught.value.message
+    assert "'1..3' is not a list" in caught.value.message
     assert caught.value.hint == "Write v=1,2,3"
 
 

@@ -8,12 +8,13 @@ from typing import Final
 
 from weft.lang.alias import Aliases
 from weft.lang.calls import CallFinder
-from weft.lang.draft import AnyDraft, DCall, DCapture, DGlue, DLoop, DMove, DTry, glue_of, walk
+from weft.lang.draft import AnyDraft, DCall, DCapture, DGlue, DLoop, DMove, glue_of, walk
+from weft.lang.heap import NONE, each, union
 from weft.lang.liveness import Liveness
 from weft.lang.lowering import Lowering
 from weft.lang.refusals import CompileError
 from weft.lang.syntax import nodes_of
-from weft.lang.usage import writes_of
+from weft.lang.usage import binds_of, writes_of
 from weft.program.nodes import Span
 
 _CHANGERS: Final = frozenset(
@@ -46,7 +47,7 @@ def check_draft(
 
 def _refuse(finder: CallFinder, lowering: Lowering, code: str, span: Span, about: str) -> None:
     finder.errors.append(
-        CompileError(code, about, lowering.units[span.unit].file, span.line, span.column + 1)
+        CompileError(code, about, lowering.inliner.units[span.unit].file, span.line, span.column + 1)
     )
 
 
@@ -55,13 +56,13 @@ def _check_iterated(
 ) -> None:
     """Refuse a body that adds to, or takes from, what its loop runs over."""
     assert loop.iterable is not None
-    read = aliases.iterated[loop]
+    read = aliases.facts.iterated[loop]
     names = {node.id for node in nodes_of(loop.iterable) if isinstance(node, ast.Name)}
     envs = {same.get(env, env) for name in names if (env := loop.scope.env(name))}
     for body in loop.bodies:
         for node in walk(body):
             for glue in glue_of(node):
-                if glue is loop.unpack or not aliases.changes.get(glue, set()) & read:
+                if glue is loop.unpack or not aliases.facts.changes.get(glue, NONE) & read:
                     continue
                 iterated = names | {name for name, env in _locals_of(glue) if same.get(env, env) in envs}
                 if any(_changes_size(statement, loop, iterated) for statement in glue.stmts):
@@ -74,7 +75,7 @@ def _other_names(order: dict[AnyDraft, int], given: set[str]) -> dict[str, str]:
     count: Counter[str] = Counter(given)
     moved: dict[str, str] = {}
     for node in order:
-        count.update(_binds_of(node, None))
+        count.update(binds_of(node))
         if isinstance(node, DMove):
             moved[node.out] = moved.get(node.value, node.value)
     return {name: value for name, value in moved.items() if count[name] == 1 and count[value] == 1}
@@ -107,13 +108,14 @@ def _check_turns(node: DLoop | DGlue, finder: CallFinder, lowering: Lowering) ->
 def _check_generator(capture: DCapture, aliases: Aliases, finder: CallFinder, lowering: Lowering) -> None:
     """Refuse a change of what was made outside a generator that may be read in part only."""
     inside = {node for node in walk(capture.body) if isinstance(node, DLoop)}
+    points = aliases.facts.points
     for node in walk(capture.body):
         for glue in glue_of(node):
-            for site in sorted(aliases.written.get(glue, ())):
-                if aliases.loops[site] in inside or site in aliases.points[capture.items]:
-                    continue
-                near = {name for name, sites in aliases.points.items() if site in sites}
-                names = sorted(name for name in near or aliases.reaching({site}) if not name.startswith("@"))
+            own = points[capture.items] | union(map(aliases.heap.inside, inside))
+            for number in each(aliases.facts.written.get(glue, NONE) & ~own):
+                site = 1 << number
+                near = {name for name, sites in points.items() if site & sites}
+                names = sorted(name for name in near or aliases.reaching(site) if not name.startswith("@"))
                 if names:
                     about = names[0].partition("@")[0]
                     _refuse(finder, lowering, "change-in-generator", glue.span, about)
@@ -185,13 +187,13 @@ def _check_captures(
 ) -> None:
     """Refuse a function that is still held where a name that it captures is bound again."""
     owner = {glue: node for node in order for glue in glue_of(node)}
-    for site, (glue, names) in aliases.closures.items():
+    for site, (glue, names) in aliases.facts.closures.items():
         if glue not in owner:
             continue
-        holders = aliases.reaching({site})
+        holders = aliases.reaching(site)
         at = order[owner[glue]]
         for node, place in order.items():
-            again = _binds_of(node, glue) & names
+            again = binds_of(node, glue) & names
             if not again:
                 continue
             looped = glue.in_loop is not None and _is_inside(node, glue.in_loop)
@@ -199,23 +201,6 @@ def _check_captures(
                 name = sorted(again)[0].partition("@")[0]
                 _refuse(finder, lowering, "captured-name-rebound", glue.span, name)
                 break
-
-
-def _binds_of(node: AnyDraft, glue: DGlue | None) -> set[str]:
-    """Return what a node itself binds; storing a value again because it shares an object is no binding."""
-    found: set[str] = set()
-    for other in glue_of(node):
-        found |= other.binds if other is not glue else set()
-    match node:
-        case DCall():
-            found |= {node.out} if node.out else set()
-        case DMove():
-            found.add(node.out)
-        case DLoop():
-            found |= {env for _, env in node.targets}
-        case DTry():
-            found |= {handler.name for handler in node.handlers if handler.name}
-    return found
 
 
 def _still_read(node: AnyDraft, live: Liveness) -> set[str]:

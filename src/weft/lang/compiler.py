@@ -6,24 +6,29 @@ import ast
 import inspect
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from weft.digest import ALGORITHM
 from weft.lang.calls import CallFinder
 from weft.lang.checks import check_draft
 from weft.lang.draft import AnyDraft, DLoop, walk
 from weft.lang.emit import Emitter
 from weft.lang.fingerprint import DataDigest, fingerprint
 from weft.lang.flow import analyse
+from weft.lang.judging import SourceJudge
 from weft.lang.lowering import Lowering
 from weft.lang.merging import merge_glue
 from weft.lang.names import parameters_of
 from weft.lang.refusals import CompileError, CompileErrors
 from weft.lang.steps import Step, find_importable
+from weft.lang.surroundings import Surroundings
 from weft.lang.syntax import nodes_of
 from weft.lang.workflows import Workflow
 from weft.program.nodes import Note, Parameter, Program, Span, StepSpec
 
+PART_DIGEST_LENGTH = 3 + 16
 _KINDS = {
     inspect.Parameter.POSITIONAL_ONLY: "positional_only",
     inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional_or_keyword",
@@ -33,8 +38,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(msgspec.Struct, frozen=True):
     """A program and the live things that its runs start from.
 
     Attributes:
@@ -64,21 +68,20 @@ def compile_workflow(
     """
     finder = CallFinder("")
     lowering = Lowering(finder)
-    lowering.stack.append(workflow)
-    scope, tree = lowering.enter(workflow, "", "@return")
-    block: list[AnyDraft] = []
-    lowering.lower_body(tree, scope, block)
+    tree, block = lowering.lower(workflow, "@return")
     if finder.errors:
         raise CompileErrors(_distinct(finder.errors))
-    given = set(parameters_of(tree.args)) | set(lowering.captured)
-    aliases, live = analyse(block, given, "@return", shared)
+    given = set(parameters_of(tree.args)) | set(lowering.inliner.captured)
+    judge = SourceJudge(Surroundings(_functions_of(lowering)))
+    aliases, live = analyse(block, given, "@return", judge, shared)
     check_draft(block, given, aliases, live, finder, lowering)
     if finder.errors:
         raise CompileErrors(_distinct(finder.errors))
     merge_glue(block)
     emitter = Emitter(data_digest)
     body = emitter.block(block)
-    source = lowering.sources[0]
+    source = lowering.inliner.sources[0]
+    parts: dict[tuple[str, str], int] = {}
     program = Program(
         name=workflow.name,
         module=source.module,
@@ -86,17 +89,27 @@ def compile_workflow(
         file=source.file,
         doc=inspect.getdoc(workflow.function) or "",
         parameters=_parameters(workflow.function, tree),
-        units=tuple(lowering.units),
-        steps=tuple(_spec(step, data_digest) for step in lowering.step_objects),
+        units=tuple(lowering.inliner.units),
+        steps=tuple(_spec(step, data_digest, parts) for step in lowering.calls.step_objects),
         body=body,
-        free={env: env.partition("@")[0] for env in lowering.captured},
+        free={env: env.partition("@")[0] for env in lowering.inliner.captured},
         result="@return",
         node_count=emitter.count,
         notes=tuple(_notes(block, finder, lowering)),
+        judged={
+            f"{function.__module__}.{function.__qualname__}": fingerprint(function, data_digest).digest
+            for function in judge.judged.values()
+        },
         debug=__debug__,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        parts=tuple(parts),
     )
-    return Compiled(program, dict(lowering.captured), tuple(lowering.step_objects))
+    return Compiled(program, dict(lowering.inliner.captured), tuple(lowering.calls.step_objects))
+
+
+def _functions_of(lowering: Lowering) -> list[Any]:
+    """Return the functions that give a workflow its values: its own, those that it inlines, its steps'."""
+    return [*lowering.inliner.functions, *(step.function for step in lowering.calls.step_objects)]
 
 
 def _distinct(errors: list[CompileError]) -> list[CompileError]:
@@ -120,18 +133,22 @@ def _parameters(function: Any, tree: ast.FunctionDef | ast.AsyncFunctionDef) -> 
     )
 
 
-def _spec(step: Step[..., Any], data_digest: DataDigest | None) -> StepSpec:
+def _spec(
+    step: Step[..., Any], data_digest: DataDigest | None, parts: dict[tuple[str, str], int]
+) -> StepSpec:
+    """Return what the program knows of a step; what its fingerprint is made of is numbered in ``parts``."""
     options = step.step_options
     function = step.function
     module: str = getattr(step, "__module__", "") or getattr(function, "__module__", "") or "builtins"
     qualname: str = getattr(step, "__qualname__", "") or getattr(function, "__qualname__", step.name)
     found = find_importable(module, qualname)
     importable = found is function or (isinstance(found, Step) and found.function is function)
+    found_code = fingerprint(function, data_digest)
     return StepSpec(
         name=step.name,
         module=module,
         qualname=qualname,
-        fingerprint=fingerprint(function, data_digest).digest,
+        fingerprint=found_code.digest,
         value=not importable,
         retries=options.retries,
         backoff_ms=options.backoff_ms,
@@ -141,7 +158,15 @@ def _spec(step: Step[..., Any], data_digest: DataDigest | None) -> StepSpec:
         memory_bytes=options.memory_bytes,
         gpu=options.gpu,
         cache=options.cache,
+        memory_bytes_max=options.memory_bytes_max,
+        parts=tuple(parts.setdefault(part, len(parts)) for part in map(_short_part, found_code.parts)),
     )
+
+
+def _short_part(part: tuple[str, str]) -> tuple[str, str]:
+    """Return a part whose digest is cut short: it is compared with that of the same name alone."""
+    name, digest = part
+    return (name, digest[:PART_DIGEST_LENGTH]) if digest.startswith(f"{ALGORITHM}:") else part
 
 
 # -- notes ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from weft.lang.draft import (
     DCapture,
     DGlue,
     DGroup,
+    DLimit,
     DLoop,
     DMove,
     DTry,
@@ -57,7 +58,7 @@ def _candidates(block: list[AnyDraft]) -> list[DGlue]:
             case DGlue():
                 if node.defer is None and not (node.ordered or node.guard or node.exits):
                     found.append(node)
-            case DBranch() | DGroup():
+            case DBranch() | DGroup() | DLimit():
                 for inner in blocks_of(node):
                     found += _candidates(inner)
             case DLoop():

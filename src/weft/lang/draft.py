@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from weft.program.nodes import Span
 
 TEMP = "_weft_"
 
 
-@dataclass(eq=False)
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One function whose text is being compiled: the workflow or a workflow that it inlines."""
 
     unit: int
@@ -25,17 +25,16 @@ class Frame:
     suffix: str
     locals: frozenset[str]
     result: str
-    kinds: dict[str, type] = field(default_factory=dict)
+    kinds: dict[str, type] = {}
     in_final: int = 0
 
 
-@dataclass(eq=False)
-class Scope:
+class Scope(msgspec.Struct, eq=False):
     """What a name means at a place: comprehensions add their own names to their function's."""
 
     frame: Frame
-    names: dict[str, str] = field(default_factory=dict)
-    constants: dict[str, object] = field(default_factory=dict)
+    names: dict[str, str] = {}
+    constants: dict[str, object] = {}
     parent: Scope | None = None
 
     def env(self, name: str) -> str | None:
@@ -66,17 +65,18 @@ class Scope:
         return Scope(self.frame, names or {}, constants or {}, self)
 
 
-@dataclass(eq=False)
-class Draft:
+class _Placed(msgspec.Struct, eq=False):
+    span: Span
+
+
+class Draft(_Placed, eq=False, kw_only=True):
     """What every draft node has; the analyses fill ``ordered`` and ``guard``."""
 
-    span: Span
-    ordered: bool = field(default=False, kw_only=True)
-    guard: bool = field(default=False, kw_only=True)
+    ordered: bool = False
+    guard: bool = False
 
 
-@dataclass(eq=False)
-class DGlue(Draft):
+class DGlue(Draft, eq=False):
     """Statements. ``arm``: the expression of a branch's decision. ``effect``: made for its effect.
 
     Filled by the analyses: ``reads``/``writes`` (environment names), ``extra`` (names that are passed
@@ -87,23 +87,22 @@ class DGlue(Draft):
     scope: Scope
     handling: str | None = None
     effect: bool = False
-    exits: set[str] = field(default_factory=set)
+    exits: set[str] = set()
     arm: ast.expr | None = None
     arm_body: list[ast.stmt] | None = None
     items: DLoop | None = None
     in_loop: DLoop | None = None
-    reads: set[str] = field(default_factory=set)
-    binds: set[str] = field(default_factory=set)
-    writes: set[str] = field(default_factory=set)
-    extra: set[str] = field(default_factory=set)
-    groups: list[tuple[str, ...]] = field(default_factory=list)
-    checked: set[str] = field(default_factory=set)
+    reads: set[str] = set()
+    binds: set[str] = set()
+    writes: set[str] = set()
+    extra: set[str] = set()
+    groups: list[tuple[str, ...]] = []
+    checked: set[str] = set()
     defer: DLoop | None = None
     generator: DCapture | None = None
 
 
-@dataclass(eq=False)
-class DCall(Draft):
+class DCall(Draft, eq=False):
     call: ast.Call
     scope: Scope
     step: int
@@ -111,24 +110,21 @@ class DCall(Draft):
     path: str
     handling: str | None = None
     in_loop: DLoop | None = None
-    reads: set[str] = field(default_factory=set)
+    reads: set[str] = set()
 
 
-@dataclass(eq=False)
-class DMove(Draft):
+class DMove(Draft, eq=False):
     out: str
     value: str
 
 
-@dataclass(eq=False)
-class DBranch(Draft):
+class DBranch(Draft, eq=False):
     test: DGlue
     arms: list[list[AnyDraft]]
     labels: list[str]
 
 
-@dataclass(eq=False)
-class DLoop(Draft):
+class DLoop(Draft, eq=False):
     """``items``/``filters`` are fused into ``source``; ``grouped``: items share objects that change.
     ``generator``: of step calls, which Python would read in turn with the body."""
 
@@ -138,7 +134,7 @@ class DLoop(Draft):
     filters: list[ast.expr]
     bodies: list[list[AnyDraft]]
     orelse: list[AnyDraft]
-    prelude: list[DGlue] = field(default_factory=list)
+    prelude: list[DGlue] = []
     source: DGlue | None = None
     label: str = ""
     outer: DLoop | None = None
@@ -147,24 +143,22 @@ class DLoop(Draft):
     index: str = ""
     element: str = ""
     unpack: DGlue | None = None
-    targets: list[tuple[str, str]] = field(default_factory=list)
-    carried: set[str] = field(default_factory=set)
-    deferred: set[str] = field(default_factory=set)
+    targets: list[tuple[str, str]] = []
+    carried: set[str] = set()
+    deferred: set[str] = set()
     sequence: bool = False
     reason: str = ""
     generator: DCapture | None = None
     comprehension: bool = False
 
 
-@dataclass(eq=False)
-class DHandler:
+class DHandler(msgspec.Struct, eq=False):
     block: list[AnyDraft]
     name: str | None
     label: str
 
 
-@dataclass(eq=False)
-class DTry(Draft):
+class DTry(Draft, eq=False):
     body: list[AnyDraft]
     match: DGlue | None
     handlers: list[DHandler]
@@ -174,8 +168,7 @@ class DTry(Draft):
     handling: str | None = None
 
 
-@dataclass(eq=False)
-class DCapture(Draft):
+class DCapture(Draft, eq=False):
     """``items`` collects what the generator gives; ``whole``: its consumer reads to its end."""
 
     body: list[AnyDraft]
@@ -184,33 +177,28 @@ class DCapture(Draft):
     whole: bool = False
 
 
-@dataclass(eq=False)
-class DLimit(Draft):
+class DLimit(Draft, eq=False):
     name: str
     slots: int
     body: list[AnyDraft]
 
 
-@dataclass(eq=False)
-class DGroup(Draft):
+class DGroup(Draft, eq=False):
     name: str
     path: str
     body: list[AnyDraft]
     result: str
 
 
-@dataclass(eq=False)
-class DReturn(Draft):
+class DReturn(Draft, eq=False):
     pass
 
 
-@dataclass(eq=False)
-class DBreak(Draft):
+class DBreak(Draft, eq=False):
     pass
 
 
-@dataclass(eq=False)
-class DContinue(Draft):
+class DContinue(Draft, eq=False):
     pass
 
 

@@ -79,6 +79,7 @@ class Emitter:
                     out=node.out,
                     handling=node.handling,
                     fingerprint=self._around(node),
+                    plain=_plain_arguments(node),
                 )
             case DMove():
                 return Move(**base, out=node.out, value=node.value)
@@ -246,15 +247,12 @@ def _glue_code(node: DGlue, stmts: list[ast.stmt]) -> Code:
     }
     if "return" in node.exits and node.scope.frame.result in node.writes:
         writes[TEMP + "return"] = node.scope.frame.result
-    known = set(reads.values())
+    known = {env: name for name, env in reversed(reads.items())}
     for env in sorted(node.writes - set(writes.values())):
-        local = next((name for name, other in reads.items() if other == env), None)
-        if local is None:
-            local = f"{TEMP}also_{len(reads)}"
-            reads[local] = env
+        local = known.setdefault(env, f"{TEMP}also_{len(reads)}")
+        reads[local] = env
         writes[local] = env
-        known.add(env)
-    for env in sorted(node.reads - known - {node.handling}):
+    for env in sorted(node.reads - known.keys() - {node.handling}):
         # A name that shares an object with a written one must travel with it.
         if env in node.extra:
             reads[f"{TEMP}also_{len(reads)}"] = env
@@ -271,6 +269,21 @@ def _call_code(node: DCall) -> Code:
     reads = {name: env for name in sorted(loads) if (env := node.scope.env(name)) is not None}
     text, positions = render([answer])
     return Code(text=text, unit=node.span.unit, reads=reads, positions=positions)
+
+
+def _plain_arguments(node: DCall) -> tuple[tuple[str, str, str], ...] | None:
+    """Return (keyword, local name, constant) of each argument; None if one is neither a local name nor a constant."""
+    given = [("", argument) for argument in node.call.args]
+    given += [(keyword.arg or "**", keyword.value) for keyword in node.call.keywords]
+    found = []
+    for keyword, argument in given:
+        if isinstance(argument, ast.Constant):
+            found.append((keyword, "", f"{type(argument.value).__name__} {argument.value!r}"))
+        elif isinstance(argument, ast.Name) and node.scope.env(argument.id) is not None:
+            found.append((keyword, argument.id, ""))
+        else:
+            return None
+    return tuple(found)
 
 
 def render(stmts: list[ast.stmt]) -> tuple[str, tuple[int, ...]]:

@@ -14,9 +14,10 @@ import builtins
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
+
+import msgspec
 
 from weft.digest import digest_parts
 from weft.lang import references
@@ -34,21 +35,22 @@ from weft.lang.origins import (
     origin_of_name,
 )
 from weft.lang.references import Import, References, chains_in
-from weft.lang.source import NoSource, SourceText, class_source, function_source, methods_of, read_text
+from weft.lang.source import NoSource, class_source, function_source, methods_of
+from weft.lang.source_text import SourceText, read_text
 
 READ_MAX: Final = 10_000
 _MISSING: Final = object()
 _FOLLOWED: Final = (FunctionType, type, MethodType, functools.partial)
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(msgspec.Struct, frozen=True):
     """What a step is made of.
 
     Attributes:
         digest: equal for equal code; where the code stands does not count.
-        parts: (name, digest) of each function, class, constant and module of the project that it uses, the
-            step itself first; (``package NAME``, version) and (``python``, version). To explain a change.
+        parts: (name, digest) of each function and class of the project that it uses, the step itself first, and
+            so ``constant NAME`` and ``module NAME``; (``package NAME``, version) and (``python``, version). To
+            explain a change.
         unfollowed: what could change unseen, in words, with its place.
     """
 
@@ -274,7 +276,7 @@ class _Walk:
         """Return the token of a value; a constant is a part of its own."""
         token = self.encoder.encode(value, label)
         if self.encoder.is_constant(value):
-            self.parts.append((label, digest_parts("constant", [token])))
+            self.parts.append((f"constant {label}", digest_parts("constant", [token])))
         return token
 
     def _imports(self, imports: Iterable[Import], package: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from weft.lang.alias import Aliases
 from weft.lang.deferring import defer_glue
+from weft.lang.delivering import Deliveries
 from weft.lang.dependence import mark_sequences
 from weft.lang.draft import (
     TEMP,
@@ -26,23 +27,30 @@ from weft.lang.draft import (
     glue_of,
     walk,
 )
+from weft.lang.facts import Judge
+from weft.lang.heap import NONE
 from weft.lang.liveness import Jumps, Liveness
 from weft.lang.syntax import placed
-from weft.lang.usage import exits_node, items_expression, mark_names, sure_binds
+from weft.lang.usage import exits_node, items_expression, mark_names
 
 
 def analyse(
-    block: list[AnyDraft], given: set[str], result: str, shared: Sequence[frozenset[str]] = ()
+    block: list[AnyDraft],
+    given: set[str],
+    result: str,
+    judge: Judge,
+    shared: Sequence[frozenset[str]] = (),
 ) -> tuple[Aliases, Liveness]:
     """Run every analysis on the draft of a whole workflow.
 
     Args:
         given: environment names that are bound before the first node.
         result: the name that is read after the last.
+        judge: says what calls of the user's own functions may do.
         shared: groups of ``given`` names that hold parts of one object graph.
     """
     mark_names(block)
-    aliases = Aliases(block, given, shared)
+    aliases = Aliases(block, given, judge, shared)
     grouped = [
         node for node in walk(block) if isinstance(node, DLoop) and _shares_what_changes(node, aliases)
     ]
@@ -50,10 +58,10 @@ def analyse(
         _keep_items_together(loop)
     if grouped:
         mark_names(block)
-        aliases = Aliases(block, given, shared)
+        aliases = Aliases(block, given, judge, shared)
     live = Liveness()
     live.block(block, {result}, Jumps(returns={result}))
-    mark_writes(block, aliases, live)
+    Deliveries(aliases, live, given).mark(block)
     mark_order(block, live)
     defer_glue(block)
     mark_sequences(block)
@@ -64,8 +72,8 @@ def _shares_what_changes(loop: DLoop, aliases: Aliases) -> bool:
     if loop.source is None:
         return False
     envs = [env for _, env in loop.targets]
-    items = aliases.heap[aliases.site(("kept", id(loop)), loop.outer)] if envs else set()
-    return not aliases.reach(items).isdisjoint(aliases.changed)
+    items = aliases.heap.content(aliases.kept_items(loop)) if envs else NONE
+    return bool(aliases.heap.reach(items) & aliases.facts.changed)
 
 
 def _keep_items_together(loop: DLoop) -> None:
@@ -92,45 +100,6 @@ def _keep_items_together(loop: DLoop) -> None:
 def _kept_call(generator: ast.expr) -> ast.expr:
     callee = ast.Attribute(ast.Name(TEMP[:-1], ast.Load()), "keep", ast.Load())
     return ast.Call(callee, [generator], [])
-
-
-# -- writes and groups ----------------------------------------------------------------------------------
-
-
-def mark_writes(block: list[AnyDraft], aliases: Aliases, live: Liveness) -> None:
-    """Fill ``writes``, ``extra``, ``groups`` and ``checked`` of all glue."""
-    for node in walk(block):
-        after = live.after.get(node, set())
-        for glue in glue_of(node):
-            alive = after | live.inside.get(node, set()) if glue is not node else after
-            _mark_glue(glue, aliases, alive, live.caught.get(node, set()))
-
-
-def _mark_glue(glue: DGlue, aliases: Aliases, alive: set[str], caught: set[str]) -> None:
-    changed = aliases.changes.get(glue, set())
-    written = (glue.binds | aliases.reaching(changed)) & alive
-    written |= aliases.sharing(written, alive - written)
-    glue.writes = written
-    glue.extra = {name for name in written if name not in glue.binds and name not in glue.reads}
-    glue.groups = _components(sorted(written), aliases)
-    # A name that may stay as it is goes along with those that it shares an object with.
-    kept = {name for group in glue.groups for name in group} & (glue.binds - (sure_binds(glue) - caught))
-    glue.reads = glue.reads | (written - glue.binds) | kept
-    unseen = aliases.unseen.get(glue)
-    glue.checked = glue.reads & aliases.reaching(unseen) if unseen else set()
-    # What changes before everyone's eyes cannot be held against the hidden part of it; it is written whole.
-    glue.checked -= written | aliases.reaching(changed)
-
-
-def _components(names: list[str], aliases: Aliases) -> list[tuple[str, ...]]:
-    groups: list[set[str]] = []
-    for name in names:
-        if name not in aliases.hot:
-            continue
-        near = [group for group in groups if any(aliases.share(name, other) for other in group)]
-        joined = {name}.union(*near)
-        groups = [group for group in groups if group not in near] + [joined]
-    return [tuple(sorted(group)) for group in groups if len(group) > 1]
 
 
 # -- order ------------------------------------------------------------------------------------------------

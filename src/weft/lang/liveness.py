@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
 
 from weft.lang.draft import (
     AnyDraft,
@@ -22,8 +22,7 @@ from weft.lang.draft import (
 from weft.lang.usage import sure_binds
 
 
-@dataclass
-class Jumps:
+class Jumps(msgspec.Struct):
     """Names that are live where a jump would land."""
 
     returns: set[str]
@@ -91,7 +90,7 @@ class Liveness:
         while len(head) != before:
             before = len(head)
             for body in reversed(node.bodies):
-                inner = replace(jumps, breaks=set(out), continues=set(head))
+                inner = msgspec.structs.replace(jumps, breaks=set(out), continues=set(head))
                 head |= self.block(body, head, inner) - targets
         self.inside[node] = head.union(targets, *(glue.reads for glue in node.prelude))
         reads = node.source.reads if node.source else set()
@@ -104,7 +103,7 @@ class Liveness:
         )
         final_out = set(out) | (everywhere if node.final else set())
         final = self.block(node.final, final_out, jumps) | ({node.error} if node.final else set())
-        way = replace(
+        way = msgspec.structs.replace(
             jumps,
             returns=jumps.returns | final if node.final else jumps.returns,
             fails=(jumps.fails or set()) | final if node.final else jumps.fails,
@@ -117,7 +116,7 @@ class Liveness:
         orelse = self.block(node.orelse, final, way)
         self.inside[node] = caught
         fails = (way.fails or set()) | caught | final
-        before = self.block(node.body, orelse, replace(way, fails=fails))
+        before = self.block(node.body, orelse, msgspec.structs.replace(way, fails=fails))
         return before | {node.handling} if node.handling is not None else before
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from weft.lang.syntax import FastVisitor, nodes_of
 
@@ -14,8 +15,7 @@ NestedScope = (*Comprehension, *Function, ast.ClassDef)
 _KNOWN = "_weft_names"
 
 
-@dataclass
-class Names:
+class Names(msgspec.Struct):
     """What some statements do with the names of the function they stand in.
 
     ``loads``: read, by themselves or by a function inside. ``exposed``: read where they may not have been
@@ -24,12 +24,12 @@ class Names:
     annotation without a value.
     """
 
-    loads: set[str] = field(default_factory=set)
-    exposed: set[str] = field(default_factory=set)
-    binds: set[str] = field(default_factory=set)
-    deletes: set[str] = field(default_factory=set)
-    captured: set[str] = field(default_factory=set)
-    declared: set[str] = field(default_factory=set)
+    loads: set[str] = set()
+    exposed: set[str] = set()
+    binds: set[str] = set()
+    deletes: set[str] = set()
+    captured: set[str] = set()
+    declared: set[str] = set()
 
 
 def names_of(nodes: Iterable[ast.AST]) -> Names:

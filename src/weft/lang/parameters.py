@@ -6,15 +6,21 @@ check by the annotations; all that is wrong is said at once.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from weft.errors import UserError
-from weft.lang.texts import ANY, BadText, describe_type, from_data, from_text, range_form
+from weft.lang.scalars import ANY, BadText, describe_type
+from weft.lang.texts import from_data, from_text, range_form
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = deferred("difflib")
 
 _NAMED_KINDS: Final = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -211,7 +217,9 @@ def _read(
 def _wrong(name: str, value: object, problem: BadText) -> WrongParameter:
     form = range_form(value)
     if form is not None:
-        return WrongParameter(name, f"takes {problem.wanted}; {value!r} is no list", f"Write {name}={form}")
+        return WrongParameter(
+            name, f"takes {problem.wanted}; {value!r} is not a list", f"Write {name}={form}"
+        )
     return WrongParameter(
         name, f"takes {problem.wanted}; {problem.reason}", problem.hint.replace("NAME", name)
     )

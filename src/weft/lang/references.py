@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from types import CodeType
 from typing import Final
+
+import msgspec
 
 from weft.digest import digest_parts
 from weft.lang.bytecode import Chain, code_digest, global_chains
 from weft.lang.normal_form import normal_form
-from weft.lang.source import FunctionSource, SourceText, first_line_of
+from weft.lang.source import FunctionSource
+from weft.lang.source_text import SourceText, first_line_of
 
 _DYNAMIC: Final = frozenset({"eval", "exec", "__import__", "globals"})
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(msgspec.Struct, frozen=True):
     """An import inside a function: ``from module import name``, or ``import module`` (name is "")."""
 
     module: str
@@ -29,8 +30,7 @@ class Import:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(msgspec.Struct, frozen=True):
     """What the text of one definition says.
 
     Attributes:

@@ -117,6 +117,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "the name and slots of a limit must be constants",
         'Write `with limit("gpu-pool", slots=1):`.',
     ),
+    "nested-limit": (
+        "`{}` is taken inside itself, so the run could wait for ever for slots that it holds",
+        "Take it once, around all that needs it, with as many slots as that needs.",
+    ),
+    "limit-order": (
+        "`{}` is taken here inside a limit that is taken inside it elsewhere: the two could wait for each other for ever",
+        "Nest the limits in the same order everywhere.",
+    ),
     "step-in-target": (
         "a step call inside `del` or a pattern has no durable meaning",
         "Call the step before and name its result.",

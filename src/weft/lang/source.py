@@ -3,9 +3,7 @@
 A function's text is believed only if compiling it gives the function's own byte code; so a file that was
 edited since it was imported is found out.
 
-State kept: ``_texts``, the parsed text of up to ``TEXTS_MAX`` files and cells, each good for as long as
-its file keeps its size, time and inode (a cell: for as long as linecache holds the same lines); and
-``_verified``, which definition a function or class was found to be compiled from.
+State kept: ``_verified``, which definition a function or class was found to be compiled from.
 """
 
 from __future__ import annotations
@@ -16,21 +14,18 @@ import linecache
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
-from importlib.util import decode_source
 from types import CodeType, FunctionType
 from typing import Any, Final
 from zipimport import zipimporter
 
+import msgspec
+
 from weft.errors import UserError
-from weft.lang.bytecode import functions_in, same_code
+from weft.lang.bytecode import same_code
+from weft.lang.source_text import Place, SourceText, first_line_of, read_text
 
-TEXTS_MAX: Final = 1000
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_IMPORTS: Final = (ast.Import, ast.ImportFrom)
-_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
+VERIFIED_MAX: Final = 10_000
 # Without `nested_scopes`, whose flag says of a code object that it is nested.
 _FUTURE_FLAGS: Final[int] = sum(
     {
@@ -64,8 +59,7 @@ class SourceChanged(UserError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionSource:
+class FunctionSource(msgspec.Struct, frozen=True):
     """A function as it stands in its file.
 
     Attributes:
@@ -83,111 +77,6 @@ class FunctionSource:
     tree: ast.FunctionDef | ast.AsyncFunctionDef
     module: str
     future_flags: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A definition in a text, and the statement of the text's top level that it is in."""
-
-    node: Definition
-    top: ast.stmt
-    first_line: int
-
-
-class SourceText:
-    """A file or a cell, parsed, with its definitions by qualified name."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self.lines = text.split("\n")
-        self.tree = ast.parse(text, file)
-        self.places: dict[str, list[_Place]] = {}
-        self._imports = [node for node in _outside_definitions(self.tree) if isinstance(node, _IMPORTS)]
-        for top in self.tree.body:
-            self._index(top, top, "")
-
-    def _index(self, node: ast.AST, top: ast.stmt, prefix: str) -> None:
-        if isinstance(node, _DEFINITIONS):
-            name = prefix + node.name
-            self.places.setdefault(name, []).append(_Place(node, top, first_line_of(node)))
-            prefix = f"{name}." if isinstance(node, ast.ClassDef) else f"{name}.<locals>."
-        for child in _statements(node):
-            self._index(child, top, prefix)
-
-    def compilations(self, place: _Place, flags: int) -> Iterator[list[CodeType]]:
-        """Compile what ``place`` stands in, and yield all functions in it, once for each way it may have been.
-
-        CPython compiles a method call, or ``super()``, by what names the module's own scope has. With the
-        imports it is nearly always right, and cheap. IPython compiles each statement of a cell by itself.
-        """
-        flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        for body in ([*self._imports, place.top], [place.top], self.tree.body):
-            module = compile(ast.Module(body, []), self.file, "exec", flags=flags, dont_inherit=True)
-            yield list(functions_in(module))
-
-
-def first_line_of(node: Definition) -> int:
-    """Return the line at which a definition starts, its decorators included."""
-    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the statements (and handlers, cases) directly in ``node``; no expression holds a definition."""
-    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
-        children = getattr(node, field, ())
-        if isinstance(children, list):
-            yield from children
-
-
-def _outside_definitions(node: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements that run in the module's own scope."""
-    for child in _statements(node):
-        if isinstance(child, ast.stmt):
-            yield child
-        if not isinstance(child, _DEFINITIONS):
-            yield from _outside_definitions(child)
-
-
-_texts: dict[str, tuple[object, SourceText]] = {}
-
-
-def read_text(file: str, module_globals: dict[str, Any] | None = None) -> SourceText | None:
-    """Return the parsed text of a file or a cell as it is now, or None where there is none.
-
-    Raises:
-        SyntaxError: the file was edited and is no Python any more.
-    """
-    stamp, lines = _stamp(file, module_globals)
-    if stamp is None:
-        return None
-    known = _texts.get(file)
-    if known is not None and known[0] == stamp:
-        return known[1]
-    text = "".join(lines) if lines is not None else _read(file)
-    if len(_texts) >= TEXTS_MAX:
-        _texts.clear()
-    # The lines stay referenced beside their id, so that the id is not given to other lines.
-    _texts[file] = stamp, SourceText(file, text)
-    return _texts[file][1]
-
-
-def _stamp(file: str, module_globals: dict[str, Any] | None) -> tuple[object, list[str] | None]:
-    """Return what tells this version of the text from others, and the lines where it is no plain file."""
-    try:
-        status = os.stat(file)
-    except (OSError, ValueError):
-        lines = linecache.getlines(file, module_globals)
-        return (tuple(lines), lines) if lines else (None, None)
-    return (status.st_mtime_ns, status.st_size, status.st_ino), None
-
-
-def _read(file: str) -> str:
-    with open(file, "rb") as stream:
-        raw = stream.read()
-    try:
-        return decode_source(raw)
-    except UnicodeDecodeError as error:
-        raise SyntaxError(f"{file}: {error}") from error
 
 
 def function_source(function: object) -> FunctionSource:
@@ -260,21 +149,21 @@ def _find(function: FunctionType, text: SourceText) -> ast.FunctionDef | ast.Asy
     raise SourceChanged(code.co_qualname, text.file)
 
 
-_verified: dict[int, tuple[object, _Place]] = {}
+_verified: dict[int, tuple[object, Place]] = {}
 
 
-def _is_verified(key: object, place: _Place) -> bool:
+def _is_verified(key: object, place: Place) -> bool:
     known = _verified.get(id(key))
     return known is not None and known[0] is key and known[1] is place
 
 
-def _remember(key: object, place: _Place) -> None:
-    if len(_verified) >= TEXTS_MAX * 10:
+def _remember(key: object, place: Place) -> None:
+    if len(_verified) >= VERIFIED_MAX:
         _verified.clear()
     _verified[id(key)] = key, place
 
 
-def _matches(code: CodeType, place: _Place, text: SourceText, module_globals: dict[str, Any]) -> bool:
+def _matches(code: CodeType, place: Place, text: SourceText, module_globals: dict[str, Any]) -> bool:
     if not _is_verified(code, place):
         if compiles_plainly(module_globals) and not _compiles_to(code, place, text):
             return False
@@ -282,7 +171,7 @@ def _matches(code: CodeType, place: _Place, text: SourceText, module_globals: di
     return True
 
 
-def _compiles_to(code: CodeType, place: _Place, text: SourceText) -> bool:
+def _compiles_to(code: CodeType, place: Place, text: SourceText) -> bool:
     return any(
         compiled.co_firstlineno == place.first_line and same_code(compiled, code)
         for codes in text.compilations(place, code.co_flags & _FUTURE_FLAGS)
@@ -359,7 +248,7 @@ def _files_of_class(cls: type) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, module_globals
 
 
-def _methods_match(cls: type, place: _Place, text: SourceText, module_globals: dict[str, Any]) -> bool:
+def _methods_match(cls: type, place: Place, text: SourceText, module_globals: dict[str, Any]) -> bool:
     """Return whether this definition compiles to the methods that the class has."""
     if _is_verified(cls, place):
         return True
@@ -370,7 +259,7 @@ def _methods_match(cls: type, place: _Place, text: SourceText, module_globals: d
     return True
 
 
-def _compile_to_all(methods: list[FunctionType], place: _Place, text: SourceText) -> bool:
+def _compile_to_all(methods: list[FunctionType], place: Place, text: SourceText) -> bool:
     if not methods:
         return True
     inside = range(place.first_line, (place.node.end_lineno or place.first_line) + 1)

@@ -102,8 +102,14 @@ def surely_leaves(body: Sequence[ast.stmt]) -> bool:
     return False
 
 
-def match_parameters(call: ast.Call, arguments: ast.arguments) -> dict[str, int | None] | None:
-    """Return parameter → place of its argument (None: its default), or None where Python must decide."""
+def match_parameters(
+    call: ast.Call, arguments: ast.arguments, bound: bool = False
+) -> dict[str, int | None] | None:
+    """Return parameter → place of its argument (None: its default), or None where Python must decide.
+
+    Args:
+        bound: the first parameter is no argument of the call but has the first place.
+    """
     if (
         any(isinstance(argument, ast.Starred) for argument in call.args)
         or arguments.vararg
@@ -114,15 +120,16 @@ def match_parameters(call: ast.Call, arguments: ast.arguments) -> dict[str, int 
         return None
     positional = [*arguments.posonlyargs, *arguments.args]
     places: dict[str, int | None] = {}
-    if len(call.args) > len(positional):
+    count = len(call.args) + bound
+    if count > len(positional):
         return None
-    for place, parameter in enumerate(positional[: len(call.args)]):
+    for place, parameter in enumerate(positional[:count]):
         places[parameter.arg] = place
     allowed = {parameter.arg for parameter in [*arguments.args, *arguments.kwonlyargs]}
     for place, keyword in enumerate(call.keywords):
         if keyword.arg not in allowed or keyword.arg in places:
             return None
-        places[keyword.arg] = len(call.args) + place
+        places[keyword.arg] = count + place
     with_default = {parameter.arg for parameter in positional[len(positional) - len(arguments.defaults) :]}
     with_default |= {
         parameter.arg

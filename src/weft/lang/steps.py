@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 import msgspec
 
 from weft.errors import UserError
-from weft.model.resources import parse_bytes, parse_cores, parse_count, parse_ms
+from weft.model.resources import parse_bytes_range, parse_cores, parse_count, parse_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +30,7 @@ class StepOptions(msgspec.Struct, frozen=True):
         no_retry: exception classes that are not worth another attempt.
         timeout_ms: limit of one attempt. ``task_timeout_ms``: of all attempts together.
         cpu: cores. ``memory_bytes``, ``gpu``: limits of one attempt.
+        memory_bytes_max: up to there an attempt after one that ran out of memory gets twice as much.
         cache: reuse results across runs: for ever (True), or for so many milliseconds.
         name: the task's name, in place of the function's.
     """
@@ -44,6 +45,7 @@ class StepOptions(msgspec.Struct, frozen=True):
     gpu: int = 0
     cache: bool | int = False
     name: str | None = None
+    memory_bytes_max: int | None = None
 
 
 class BadStep(UserError):
@@ -58,7 +60,6 @@ _PARSERS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "timeout": ("timeout_ms", parse_ms),
     "task_timeout": ("task_timeout_ms", parse_ms),
     "cpu": ("cpu", parse_cores),
-    "memory": ("memory_bytes", parse_bytes),
     "gpu": ("gpu", parse_count),
 }
 
@@ -86,8 +87,11 @@ def parse_options(given: dict[str, Any], onto: StepOptions | None = None) -> Ste
         if key in _PARSERS:
             field, parse = _PARSERS[key]
             changes[field] = (
-                None if value is None and field.startswith(("timeout", "task", "mem")) else parse(key, value)
+                None if value is None and field.startswith(("timeout", "task")) else parse(key, value)
             )
+        elif key == "memory":
+            least, most = (None, None) if value is None else parse_bytes_range(key, value)
+            changes["memory_bytes"], changes["memory_bytes_max"] = least, most
         elif key == "cache":
             changes["cache"] = _parse_cache(value)
         elif key == "no_retry":
@@ -95,7 +99,7 @@ def parse_options(given: dict[str, Any], onto: StepOptions | None = None) -> Ste
         elif key == "name" and (value is None or isinstance(value, str)):
             changes["name"] = value
         else:
-            known = ", ".join([*_PARSERS, "cache", "no_retry", "name"])
+            known = ", ".join([*_PARSERS, "memory", "cache", "no_retry", "name"])
             raise BadStep(f"@step has no option {key}={value!r}", hint=f"Its options are {known}.")
     return msgspec.structs.replace(onto or StepOptions(), **changes)
 

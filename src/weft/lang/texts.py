@@ -6,38 +6,28 @@
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
-import datetime
 import decimal
 import enum
-import fractions
 import inspect
-import json
-import pathlib
+import numbers
 import re
 import types
 import typing
-import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-ANY: Final = Any
+from weft.lang.scalars import ANY, BadText, from_scalar, no_form, with_article
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = deferred("json")
+
 _Reader = Callable[[Any, Any], Any]
 _RANGE: Final = re.compile(r"\s*(-?\d+)\s*\.\.\.?\s*(-?\d+)\s*")
-_DURATION: Final = re.compile(r"\s*(?:\d+(?:\.\d+)?\s*(?:ms|[smhdw])\s*)+")
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
-_UNITS: Final = {
-    "ms": "milliseconds",
-    "s": "seconds",
-    "m": "minutes",
-    "h": "hours",
-    "d": "days",
-    "w": "weeks",
-}
-_YES: Final = frozenset({"true", "yes", "1", "on"})
-_NO: Final = frozenset({"false", "no", "0", "off"})
 _NOTHING: Final = frozenset({"none", "null"})
 _ABSENT: Final = type(None)
 _LISTS: Final[dict[Any, Callable[[list[Any]], Any]]] = {
@@ -46,49 +36,6 @@ _LISTS: Final[dict[Any, Callable[[list[Any]], Any]]] = {
     collections.abc.MutableSequence: list, collections.abc.Set: set, collections.abc.MutableSet: set,
 }  # fmt: skip
 _DICTS: Final = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
-_ARTICLES: Final = {"int": "an int", "None": "None", "any": "any value"}
-
-
-class BadText(Exception):
-    """A text is no value of the wanted type.
-
-    Attributes:
-        wanted: the type, in words. ``reason``: what is wrong. ``hint``: what to write; NAME is the parameter.
-    """
-
-    def __init__(self, wanted: str, reason: str, hint: str = "") -> None:
-        super().__init__(f"{wanted}: {reason}")
-        self.wanted = wanted
-        self.reason = reason
-        self.hint = hint
-
-
-def describe_type(kind: Any) -> str:
-    """Return a type as help shows it: ``list[int]``, ``float | None``, ``'a' | 'b'``."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is ANY:
-        return "any"
-    if kind is _ABSENT or kind is None:
-        return "None"
-    if origin is typing.Annotated:
-        return describe_type(arguments[0])
-    if origin in (typing.Union, types.UnionType):
-        return " | ".join(map(describe_type, arguments))
-    if origin is typing.Literal:
-        return " | ".join(map(repr, arguments))
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return " | ".join(kind.__members__)
-    name = getattr(origin or kind, "__name__", str(kind))
-    inner = ", ".join("..." if each is ... else describe_type(each) for each in arguments)
-    return f"{name}[{inner}]" if inner else name
-
-
-def with_article(kind: Any) -> str:
-    """Return a type in a sentence: ``a float``, ``an int``, ``one of 'a' | 'b'``."""
-    text = describe_type(kind)
-    if typing.get_origin(kind) is typing.Literal or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
-        return f"one of {text}"
-    return _ARTICLES.get(text, f"an {text}" if text[0] in "aeiouAEIOU" else f"a {text}")
 
 
 def range_form(value: object) -> str | None:
@@ -122,8 +69,8 @@ def from_text(kind: Any, text: str) -> Any:
     if origin in _LISTS or origin in _DICTS or _is_structure(origin):
         return _from_compound(kind, origin, text)
     if isinstance(kind, type):
-        return _from_scalar(kind, text)
-    raise _no_form(kind)
+        return from_scalar(kind, text)
+    raise no_form(kind)
 
 
 def from_data(kind: Any, data: Any) -> Any:
@@ -168,7 +115,7 @@ def _plain(kind: Any) -> Any:
 
 def _from_unannotated(text: str) -> Any:
     if range_form(text) is not None:
-        raise BadText("a value", f"{text!r} is none")
+        raise BadText("a value", f"{text!r} is not one")
     try:
         return json.loads(text)
     except ValueError:
@@ -188,7 +135,7 @@ def _from_union(kind: Any, value: Any, read: _Reader) -> Any:
             return read(member, value)
         except BadText:
             continue
-    raise BadText(with_article(kind), f"{value!r} is none")
+    raise BadText(with_article(kind), f"{value!r} is not one")
 
 
 def _width(member: Any, value: Any) -> int:
@@ -224,10 +171,10 @@ def _from_compound(kind: Any, origin: Any, text: str) -> Any:
         except ValueError as error:
             raise BadText(with_article(kind), f"{text!r} is no JSON: {error}") from None
         if not isinstance(data, list if origin in _LISTS else dict):
-            raise BadText(with_article(kind), f"{text!r} is none")
+            raise BadText(with_article(kind), f"{text!r} is not one")
         return from_data(kind, data)
     if range_form(text) is not None:
-        raise BadText(with_article(kind), f"{text!r} is none")
+        raise BadText(with_article(kind), f"{text!r} is not one")
     parts = [part.strip() for part in text.split(",")] if stripped else []
     if origin in _LISTS:
         return _from_list(kind, origin, parts, from_text)
@@ -287,7 +234,9 @@ def _is_structure(kind: Any) -> bool:
     if not isinstance(kind, type):
         return False
     is_record = (
-        dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct) or hasattr(kind, "model_validate")
+        hasattr(kind, "__dataclass_fields__")
+        or issubclass(kind, msgspec.Struct)
+        or hasattr(kind, "model_validate")
     )
     is_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
     return is_record or is_tuple or typing.is_typeddict(kind)
@@ -337,84 +286,6 @@ def _from_number(kind: Any, data: Any) -> Any:
             return data
         if kind is float and isinstance(data, int) and not isinstance(data, bool):
             return float(data)
-        if issubclass(kind, enum.Enum) or kind in (decimal.Decimal, fractions.Fraction):
-            return _from_scalar(kind, str(data))
-    raise BadText(with_article(kind), f"{data!r} is none")
-
-
-def _from_scalar(kind: type, text: str) -> Any:
-    read = next((read for base, read in _SCALARS.items() if issubclass(kind, base)), None)
-    if read is None:
-        raise _no_form(kind)
-    try:
-        return read(kind, text)
-    except (ValueError, ArithmeticError):
-        raise BadText(with_article(kind), f"{text!r} is none") from None
-
-
-def _no_form(kind: Any) -> BadText:
-    hint = "Give the parameter a default, or call .run(...) from Python."
-    return BadText(with_article(kind), "which cannot be written as text", hint)
-
-
-def _enum(kind: Any, text: str) -> Any:
-    if text in kind.__members__:
-        return kind[text]
-    for member in kind:
-        if str(member.value) == text:
-            return member
-    raise BadText(with_article(kind), f"{text!r} is none of them")
-
-
-def _bool(_kind: type, text: str) -> bool:
-    word = text.strip().lower()
-    if word not in _YES | _NO:
-        raise BadText("a bool", f"{text!r} is none", "Write NAME=true or NAME=false.")
-    return word in _YES
-
-
-def _duration(_kind: type, text: str) -> datetime.timedelta:
-    if _DURATION.fullmatch(text):
-        parts = [
-            datetime.timedelta(**{_UNITS[unit]: float(count)}) for count, unit in _DURATION_PART.findall(text)
-        ]
-        return sum(parts, datetime.timedelta())
-    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
-    if found is None:
-        raise BadText("a timedelta", f"{text!r} is none", "Write NAME=90s, NAME=1h30m or NAME=01:30:00.")
-    return datetime.timedelta(hours=int(found[1]), minutes=int(found[2]), seconds=float(found[3]))
-
-
-def _when(kind: Any, text: str) -> Any:
-    try:
-        return kind.fromisoformat(text.strip())
-    except ValueError:
-        hint = f"Write it as {'2026-01-31' if kind is datetime.date else '2026-01-31T12:00' if kind is datetime.datetime else '12:00'}."
-        raise BadText(with_article(kind), f"{text!r} is none", hint) from None
-
-
-def _made(kind: Any, text: str) -> Any:
-    return kind(text.strip())
-
-
-# The order counts: an Enum may be a str, a bool is an int, a datetime is a date.
-_SCALARS: Final[dict[type, Callable[[Any, str], Any]]] = {
-    enum.Enum: _enum,
-    str: lambda kind, text: kind(text),
-    bool: _bool,
-    int: _made,
-    float: _made,
-    complex: _made,
-    bytes: lambda kind, text: kind(text.encode()),
-    datetime.datetime: _when,
-    datetime.date: _when,
-    datetime.time: _when,
-    datetime.timedelta: _duration,
-    # A shell expands `~` at the start of a word only, not after `data=`.
-    pathlib.PurePath: lambda kind, text: (
-        kind(text).expanduser() if issubclass(kind, pathlib.Path) else kind(text)
-    ),
-    decimal.Decimal: _made,
-    fractions.Fraction: _made,
-    uuid.UUID: _made,
-}
+        if issubclass(kind, enum.Enum) or issubclass(kind, (decimal.Decimal, numbers.Rational)):
+            return from_scalar(kind, str(data))
+    raise BadText(with_article(kind), f"{data!r} is not one")

@@ -110,11 +110,9 @@ def exits_node(node: AnyDraft) -> set[str]:
             return set()
 
 
-def writes_of(node: AnyDraft) -> set[str]:
-    """Return every environment name that a node itself may write."""
-    found: set[str] = set()
-    for glue in glue_of(node):
-        found |= glue.writes | glue.binds
+def binds_of(node: AnyDraft, but: DGlue | None = None) -> set[str]:
+    """Return what a node itself binds, glue ``but`` aside; storing a value again is no binding."""
+    found = set[str]().union(*(glue.binds for glue in glue_of(node) if glue is not but))
     match node:
         case DCall():
             found |= {node.out} if node.out else set()
@@ -123,8 +121,15 @@ def writes_of(node: AnyDraft) -> set[str]:
         case DLoop():
             found |= {env for _, env in node.targets}
         case DTry():
-            found |= {node.error} | {handler.name for handler in node.handlers if handler.name}
-        case DCapture():
+            found |= {handler.name for handler in node.handlers if handler.name}
+    return found
+
+
+def writes_of(node: AnyDraft) -> set[str]:
+    """Return every environment name that a node itself may write."""
+    found = binds_of(node).union(*(glue.writes for glue in glue_of(node)))
+    match node:
+        case DTry() | DCapture():
             found.add(node.error)
         case DGroup():
             found.add(node.result)
