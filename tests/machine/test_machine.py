@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from weft import limit, step, workflow
-from weft.machine.events import CancelJobs, Failing, Finish, Granted, LoopCounted, Release, RunJob, Wait
+from weft.machine.events import (
+    Acquire,
+    CancelJobs,
+    Failing,
+    Finish,
+    Granted,
+    LoopCounted,
+    Release,
+    RunJob,
+    Wait,
+)
 
 from .driving import Driven, failure
 
@@ -47,6 +57,17 @@ def stubborn(n: Any) -> Any:
 @workflow
 def one_shaky(n):
     return shaky(n)
+
+
+@workflow
+def each_of(ns):
+    return [shaky(load(n)) for n in ns]
+
+
+def test_items_of_a_loop_start_in_their_order():
+    run = Driven.of(each_of, items=4)
+    jobs = [command.job for command in run.seen if isinstance(command, RunJob)]
+    assert [job.task for job in jobs if job.is_call] == [f"load[{i}]" for i in range(4)]
 
 
 @workflow
@@ -137,6 +158,30 @@ def half_used(n):
     with limit("gpu"):
         b = load(n)
     return (a, b)
+
+
+@workflow
+def taken_twice(n):
+    a = load(n)
+    if a:
+        with limit("gpu"):
+            b = load(a)
+    else:
+        b = 0
+    with limit("gpu"):
+        c = load(n)
+        d = shaky(b)
+    return (c, d)
+
+
+@workflow
+def taken_each_turn(n):
+    out = []
+    for x in range(n):
+        with limit("gpu"):
+            a = load(x)
+            out.append(shaky(a))
+    return out
 
 
 # -- attempts ----------------------------------------------------------------------------------------
@@ -402,6 +447,31 @@ def test_request_for_slots_is_taken_back_when_something_above_fails() -> None:
     assert run.held() == 0
     request = run.all_of(Release)[-1].request
     assert run.send(Granted(request)) == []
+
+
+def test_slots_are_asked_for_when_all_that_the_body_reads_is_known() -> None:
+    run = Driven.of(taken_twice)
+    assert run.all_of(Acquire) == []  # The second would hold what the first needs to make `b`.
+    run.end("load")
+    assert len(run.all_of(Acquire)) == 1
+    run.grant()
+    run.end("load.2")
+    assert len(run.all_of(Acquire)) == 2
+    assert run.held() == 1
+
+
+def test_turns_ask_for_slots_side_by_side_when_none_reads_of_another() -> None:
+    run = Driven.of(taken_each_turn, items=3)
+    assert len(run.all_of(Acquire)) == 3
+
+
+def test_cancel_while_a_limit_waits_for_what_its_body_reads_ends_the_run() -> None:
+    run = Driven.of(taken_twice)
+    run.cancel()
+    run.out["load"] = run.all_of(RunJob)[0]
+    run.end("load", failure("cancelled", "cancelled", False))
+    assert run.finish is not None
+    assert run.all_of(Acquire) == []
 
 
 def test_cancel_takes_back_a_request_for_slots() -> None:

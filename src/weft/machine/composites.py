@@ -132,12 +132,25 @@ class CaptureRun(Composite):
 
 
 class LimitRun(Composite):
-    """Slots, then the body, then the slots go back."""
+    """Slots, then the body, then the slots go back.
+
+    The slots are asked for when all that the body reads is known: a body that waits for what stands above
+    would keep its slots from it.
+    """
 
     __slots__ = ("held", "request")
 
     def begin(self) -> None:
         self.held = False
+        self.request = 0
+        self._ask()
+
+    def _ask(self) -> None:
+        for name in self.machine.plan.needs[self.node.id]:
+            value = self.frame.look_up(self.place, name)
+            if isinstance(value, Pending):
+                self.wait_for(value, self._ask)
+                return
         self.request = self.machine._number()
         self.machine.requests[self.request] = self
         self.machine.emit(Acquire(self.request, self.node.name, self.node.slots))

@@ -18,18 +18,45 @@ class Instance(msgspec.Struct, frozen=True, array_like=True, gc=False):
 # -- events: what happened, with the time and the chance that the machine itself does not have ---------
 
 
+class Tried(msgspec.Struct, array_like=True, gc=False):
+    """What an instance has used up of its budgets.
+
+    Attributes:
+        attempts: how many have started.
+        failed: how many of them failed by the user's code.
+        lost: how many lost their worker; ``memory``: how many ran out of memory.
+        disk_since_ms: since when it has waited for space; 0: it does not.
+    """
+
+    attempts: int = 0
+    failed: int = 0
+    lost: int = 0
+    memory: int = 0
+    disk_since_ms: int = 0
+
+
 class Begin(msgspec.Struct, frozen=True):
-    """The run begins. ``given``: the artifacts of parameters and captured values, with their names."""
+    """The run begins, or goes on after its driver died.
+
+    Attributes:
+        given: the artifacts of parameters and captured values, with their names.
+        tried: what is on record of instances that have not ended.
+    """
 
     given: list[Output]
+    tried: dict[Instance, Tried] = {}
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
-    """A job ended. ``jitter`` in [0, 1) spreads a retry. ``reused``: the run that the result is from."""
+    """A job ended. ``jitter`` in [0, 1) spreads a retry. ``reused``: the run that the result is from.
+
+    ``settled``: it is on record as the outcome of its task, so that no other attempt follows.
+    """
 
     report: Report
     jitter: float = 0.5
     reused: str = ""
+    settled: bool = False
 
 
 class TimerFired(msgspec.Struct, frozen=True):
@@ -67,13 +94,17 @@ class RunJob(msgspec.Struct, gc=False):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Send ``TimerFired(timer)`` at ``at_ms``: the back-off before another attempt of ``instance``."""
+    """Send ``TimerFired(timer)`` in ``wait_ms``: the back-off before another attempt of ``instance``.
+
+    ``at_ms``, for people: when that is by the clock of the worker that reported the failure.
+    """
 
     timer: int
     at_ms: int
     instance: Instance
     failure: Failure
     attempt: int
+    wait_ms: int
 
 
 class CancelJobs(msgspec.Struct, frozen=True):

@@ -6,8 +6,9 @@ written it; if that one is not done yet, the reader waits for it. So order follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from weft.machine.plan import BlockPlan
 from weft.model.values import Failure, Ref
@@ -28,20 +29,18 @@ Names = dict[str, Any]  # environment name → Ref or UNBOUND
 NEW, BLOCKED, LIVE, DONE = range(4)
 
 
-@dataclass(slots=True)
-class TrailEntry:
+class TrailEntry(msgspec.Struct):
     """Deferred glue whose turn has come: evaluated when the loop ``defer`` ends."""
 
     defer: int
     node: int
     index: tuple[int, ...]
     names: Names
-    before: Names = field(default_factory=dict)
+    before: Names = {}
     turn: int = 0
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """How a node, or a block, ended: ``kind`` is ok, return, break, continue or fail.
 
     ``names``: what it bound (or unbound). ``trail``: deferred glue for a loop further out.
@@ -49,14 +48,13 @@ class Outcome:
 
     kind: str
     names: Names
-    trail: list[TrailEntry] = field(default_factory=list)
+    trail: list[TrailEntry] = []
     failure: Failure | None = None
     error: Ref | None = None
     at_once: bool = False  # The source of a loop could not even be begun.
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct):
     """A name whose value is not known before node ``place`` of ``frame`` is done."""
 
     frame: Frame

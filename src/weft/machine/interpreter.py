@@ -13,6 +13,7 @@ Order, in one place:
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 from weft.digest import digest_parts
@@ -31,13 +32,14 @@ from weft.machine.events import (
     Release,
     RunJob,
     TimerFired,
+    Tried,
     Wait,
 )
 from weft.machine.frames import BLOCKED, DONE, LIVE, NEW, UNBOUND, Frame, Names, Outcome, Pending, TrailEntry
 from weft.machine.loops import LoopRun
 from weft.machine.plan import Plan
 from weft.model.jobs import Entry, Job, Limits, Output, Report
-from weft.model.values import Artifact, Failure, Ref
+from weft.model.values import INFRASTRUCTURE, Artifact, Failure, Ref
 from weft.program.nodes import (
     Block,
     Branch,
@@ -56,6 +58,8 @@ from weft.program.nodes import (
 )
 
 BACKOFF_MS_MAX = 15 * 60 * 1000
+LOSS_BACKOFF_MS, LOSS_BACKOFF_MS_MAX = 200, 5000
+DISK_BACKOFF_MS, DISK_BACKOFF_MS_MAX = 1000, 8000
 WINDOW = 1024
 
 
@@ -63,7 +67,6 @@ class Running:
     """A job that is out, and who wants its report."""
 
     __slots__ = (
-        "attempt",
         "cleanup",
         "dead",
         "first_start_ms",
@@ -73,16 +76,19 @@ class Running:
         "node",
         "place",
         "then",
+        "tried",
     )
 
-    def __init__(self, frame: Frame, place: int, node: Call | Glue, job: Job, then: Any, key: str) -> None:
+    def __init__(
+        self, frame: Frame, place: int, node: Call | Glue | Loop, job: Job, then: Any, key: str, tried: Tried
+    ) -> None:
         self.frame = frame
         self.place = place
         self.node = node
         self.job = job
         self.then = then
         self.key = key
-        self.attempt = 1
+        self.tried = tried
         self.first_start_ms = 0
         self.cleanup = frame.cleanup
         self.dead = False
@@ -91,16 +97,31 @@ class Running:
 class Machine:
     """One run.
 
+    Args:
+        losses_max: how many failures of the infrastructure each task may have beside its own retries.
+        disk_wait_ms: how long a task waits for space on a full disk.
+
     State: ``root``, the outermost frame; ``jobs``, job id → what is running; ``timers``, timer → what waits for
-    another attempt; ``requests``, for slots; ``cancelling``, the failure of a cancelled run.
+    another attempt; ``requests``, for slots; ``cancelling``, the failure of a cancelled run; ``tried``, what is
+    on record of instances that had not ended when the driver died.
     """
 
-    def __init__(self, program: Program, run: str, window: int = WINDOW) -> None:
+    def __init__(
+        self,
+        program: Program,
+        run: str,
+        window: int = WINDOW,
+        losses_max: int = 0,
+        disk_wait_ms: int = 0,
+    ) -> None:
         self.plan = Plan(program)
         self._limits = [Limits(s.timeout_ms, s.memory_bytes, s.cpu, s.gpu) for s in program.steps]
         self.program = program
         self.run = run
         self.window = window
+        self.losses_max = losses_max
+        self.disk_wait_ms = disk_wait_ms
+        self.tried: dict[Instance, Tried] = {}
         self.root: Frame | None = None
         self.jobs: dict[int, Running] = {}
         self.timers: dict[int, Running] = {}
@@ -110,7 +131,8 @@ class Machine:
         self._next = 0
         self._origin = 0
         self._commands: list[Command] = []
-        self._todo: list[Any] = []
+        # First come, first served: items of a loop start in their order.
+        self._todo: deque[Any] = deque()
 
     # -- the door ---------------------------------------------------------------------------------------
 
@@ -134,7 +156,7 @@ class Machine:
     def _work(self) -> None:
         """Do what has become possible. A list, not recursion, so that a long block needs no deep stack."""
         while self._todo:
-            waiter, place = self._todo.pop()
+            waiter, place = self._todo.popleft()
             if isinstance(waiter, Composite):
                 waiter.resume()
             elif place is None:
@@ -143,6 +165,7 @@ class Machine:
                 self._try_start(waiter, place)
 
     def _begin(self, event: Begin) -> None:
+        self.tried = dict(event.tried)
         plan = self.plan.block(self.program.body)
         self.root = Frame(plan, (), None, 0, None, self._names_in(event.given))
         self._todo.append((self.root, None))
@@ -381,24 +404,32 @@ class Machine:
             key = self._key(node, names)
             limits = self._limits[node.step]
             cache, is_call = spec.cache, True
-        job = Job(self._number(), self.run, path, 1, f"{self.run}/{path}", slots, entries, limits, is_call)
-        running = Running(frame, place, node, job, then, key)
+        instance = Instance(node.id, frame.index)
+        tried = self.tried.pop(instance) if instance in self.tried else Tried()
+        tried.attempts += 1
+        if tried.memory:
+            limits = self._limits_after(node, tried, limits)
+        idempotency = f"{self.run}/{path}"
+        job = Job(
+            self._number(), self.run, path, tried.attempts, idempotency, slots, entries, limits, is_call
+        )
+        running = Running(frame, place, node, job, then, key, tried)
         self.jobs[job.id] = running
-        self._commands.append(RunJob(job, Instance(node.id, frame.index), key, cache))
+        self._commands.append(RunJob(job, instance, key, cache))
         return running
 
     def _key(self, node: Call, names: Names) -> str:
-        """Return the reuse key: the step's fingerprint, the arguments' text, the inputs' hashes."""
-        parts = [self.program.steps[node.step].fingerprint, node.fingerprint, node.code.text]
-        for local, env in node.code.reads.items():
-            value = names[env]
-            parts.append(local)
-            if isinstance(value, Ref):
-                parts.append(value.artifact.digest)
-                parts += [str(part) for part in value.path]
-            else:
-                parts.append("unbound")
-        return digest_parts("task-key", parts)
+        """Return the reuse key: the step's fingerprint, how it is called, the inputs' hashes."""
+        parts = [self.program.steps[node.step].fingerprint, node.fingerprint]
+        reads = node.code.reads
+        if node.plain is None:
+            parts.append(node.code.text)
+            for local, env in reads.items():
+                parts += [local, *_value_key(names[env])]
+            return digest_parts("task-key", parts)
+        for keyword, local, constant in node.plain:
+            parts += [keyword, constant, *(_value_key(names[reads[local]]) if local else ())]
+        return digest_parts("task-key-plain", parts)
 
     # -- reports ----------------------------------------------------------------------------------------
 
@@ -408,53 +439,103 @@ class Machine:
         if running is None:
             return
         running.first_start_ms = running.first_start_ms or report.started_ms
-        if report.outcome == "fail" and self._again(running, report, event.jitter):
+        if report.outcome == "fail" and not event.settled and self._again(running, report, event.jitter):
             return
         running.then(running, report)
 
     def _again(self, running: Running, report: Report, jitter: float) -> bool:
-        """Plan another attempt if the step asked for one and this failure deserves it."""
+        """Plan another attempt if this failure deserves it and its budget is not used up."""
         failure = report.failure
-        if not isinstance(running.node, Call) or failure is None or not failure.retryable:
-            return False
-        spec = self.program.steps[running.node.step]
-        if failure.kind in ("weft", "cancelled") or running.attempt > spec.retries:
+        if failure is None or not failure.retryable or failure.kind in ("weft", "cancelled"):
             return False
         if self.cancelling is not None and not running.cleanup:
             return False
-        wait_ms = min(spec.backoff_ms * 2 ** (running.attempt - 1), BACKOFF_MS_MAX) * (0.5 + jitter)
-        at_ms = report.ended_ms + round(wait_ms)
-        if spec.task_timeout_ms is not None and at_ms - running.first_start_ms >= spec.task_timeout_ms:
+        if failure.kind in INFRASTRUCTURE:
+            wait_ms = self._wait_after_loss(running, failure.kind, report.ended_ms)
+        else:
+            wait_ms = self._wait_after_failure(running, report.ended_ms, jitter)
+        if wait_ms is None:
             return False
         timer = self._number()
         self.timers[timer] = running
         instance = Instance(running.node.id, running.frame.index)
-        self._commands.append(Wait(timer, at_ms, instance, failure, running.attempt))
+        attempt = running.tried.attempts
+        at_ms = report.ended_ms + wait_ms
+        self._commands.append(Wait(timer, at_ms, instance, failure, attempt, wait_ms))
         return True
+
+    def _wait_after_failure(self, running: Running, ended_ms: int, jitter: float) -> int | None:
+        """Return how long to wait after a failure of the user's code; None: it is final."""
+        if not isinstance(running.node, Call):
+            return None
+        spec = self.program.steps[running.node.step]
+        tried = running.tried
+        tried.failed += 1
+        if tried.failed > spec.retries:
+            return None
+        wait_ms = round(min(spec.backoff_ms << (tried.failed - 1), BACKOFF_MS_MAX) * (0.5 + jitter))
+        latest_ms = running.first_start_ms + (spec.task_timeout_ms or 0)
+        if spec.task_timeout_ms is not None and ended_ms + wait_ms >= latest_ms:
+            return None
+        return wait_ms
+
+    def _wait_after_loss(self, running: Running, kind: str, ended_ms: int) -> int | None:
+        """Return how long to wait after a failure of the infrastructure; None: it is final."""
+        tried = running.tried
+        if kind == "disk":
+            tried.disk_since_ms = tried.disk_since_ms or ended_ms
+            waited_ms = ended_ms - tried.disk_since_ms
+            wait_ms = min(max(DISK_BACKOFF_MS, waited_ms), DISK_BACKOFF_MS_MAX)
+            return wait_ms if waited_ms < self.disk_wait_ms else None
+        tried.disk_since_ms = 0
+        tried.memory += kind == "memory"
+        tried.lost += kind != "memory"
+        # An attempt with more memory is a better one, and there are only so many: those do not count.
+        losses = tried.lost + max(0, tried.memory - self._doublings(running.node))
+        if losses > self.losses_max:
+            return None
+        return min(LOSS_BACKOFF_MS << (losses - 1), LOSS_BACKOFF_MS_MAX) if losses else 0
+
+    def _doublings(self, node: Call | Glue | Loop) -> int:
+        """Return how often a step's memory can grow until it has the most that it may."""
+        if not isinstance(node, Call):
+            return 0
+        spec = self.program.steps[node.step]
+        if not (spec.memory_bytes and spec.memory_bytes_max):
+            return 0
+        return (-(-spec.memory_bytes_max // spec.memory_bytes) - 1).bit_length()
+
+    def _limits_after(self, node: Call | Glue | Loop, tried: Tried, limits: Limits) -> Limits:
+        """Return the limits of an attempt after those that ran out of memory."""
+        doublings = min(tried.memory, self._doublings(node))
+        if not doublings or not isinstance(node, Call):
+            return limits
+        spec = self.program.steps[node.step]
+        memory = min((spec.memory_bytes or 0) << doublings, spec.memory_bytes_max or 0)
+        return Limits(limits.timeout_ms, memory, limits.cpu, limits.gpu)
 
     def _retry(self, event: TimerFired) -> None:
         running = self.timers.pop(event.timer, None)
         if running is None or running.dead:
             return
-        running.attempt += 1
-        old = running.job
+        old, tried, node = running.job, running.tried, running.node
+        tried.attempts += 1
+        limits = self._limits_after(node, tried, old.limits) if tried.memory else old.limits
         job = Job(
             self._number(),
             old.run,
             old.task,
-            running.attempt,
+            tried.attempts,
             old.key,
             old.slots,
             old.entries,
-            old.limits,
-            True,
+            limits,
+            old.is_call,
         )
         running.job = job
         self.jobs[job.id] = running
-        assert isinstance(running.node, Call)
-        spec = self.program.steps[running.node.step]
-        instance = Instance(running.node.id, running.frame.index)
-        self._commands.append(RunJob(job, instance, running.key, spec.cache))
+        cache = self.program.steps[node.step].cache if isinstance(node, Call) else False
+        self._commands.append(RunJob(job, Instance(node.id, running.frame.index), running.key, cache))
 
     def names_of(self, report: Report) -> Names:
         """Return what a report binds."""
@@ -488,15 +569,16 @@ class Machine:
         if self.finished or self.cancelling is not None:
             return
         self.cancelling = event.failure
+        # Here and below: what is completed may drop others of the list.
         for timer, running in list(self.timers.items()):
-            if not running.cleanup:
+            if timer in self.timers and not running.cleanup:
                 del self.timers[timer]
                 running.then(running, Report(running.job.id, "fail", failure=event.failure))
         going = tuple(job for job, running in self.jobs.items() if not running.cleanup)
         if going:
             self._commands.append(CancelJobs(going))
         for request, limit in list(self.requests.items()):
-            if not limit.frame.cleanup and not limit.held:
+            if request in self.requests and not limit.frame.cleanup and not limit.held:
                 self._commands.append(Release(request))
                 del self.requests[request]
                 self.complete(limit.frame, limit.place, self._cancelled())
@@ -545,6 +627,13 @@ def _bind(entry: Entry, name: str, ref: Ref, slots: list[Artifact], known: dict[
         slot = known[ref.origin] = len(slots)
         slots.append(ref.artifact)
     entry.bindings[name] = (slot, ref.path)
+
+
+def _value_key(value: Any) -> list[str]:
+    """Return what stands for a value in a reuse key: its content's hash, and where in the content it is."""
+    if not isinstance(value, Ref):
+        return ["unbound"]
+    return [value.artifact.digest, *map(str, value.path)]
 
 
 def _entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weft.machine.needs import needs_of
 from weft.program.nodes import (
     AnyNode,
     Block,
@@ -50,7 +51,7 @@ class Plan:
     Attributes:
         nodes: node id → node.
         blocks: id of a ``Block`` object → its plan.
-        returns: node id → the environment name that a ``return`` there sets.
+        needs: id of a ``Limit`` node → the names that its body may read from around it.
     """
 
     def __init__(self, program: Program) -> None:
@@ -58,6 +59,7 @@ class Plan:
         self.nodes: dict[int, AnyNode] = {}
         self.blocks: dict[int, BlockPlan] = {}
         self.paths: dict[int, tuple[tuple[str, int], ...]] = {}
+        self.needs: dict[int, tuple[str, ...]] = {}
         self._block(program.body, (), 0, False)
 
     def block(self, block: Block) -> BlockPlan:
@@ -107,7 +109,9 @@ class Plan:
             case Capture():
                 return self._block(node.body, groups, depth, True) | {node.error}
             case Limit():
-                return self._block(node.body, groups, depth, in_try)
+                found = self._block(node.body, groups, depth, in_try)
+                self.needs[node.id] = tuple(sorted(needs_of(node.body, self._reads)))
+                return found
             case Group():
                 inside = self._block(node.body, self.paths[node.id], depth, in_try)
                 return inside | {node.result}

@@ -26,6 +26,8 @@ class RunContext(msgspec.Struct, kw_only=True):
         python_flags: options of the interpreter, such as ``-O``.
         evaluator: ``module:class`` of what evaluates a job, built once per worker as ``class(context)``.
         code: what only the evaluator reads.
+        checkpoint_before: the checkpoint folders of the runs that this one continues, the latest first.
+        checkpoints_kept: how many of each task, the latest ones.
         log_bytes_max: how much of an attempt's output is kept, head and tail.
         grace_ms: how long a step may go on after it was told to stop, before it is killed.
     """
@@ -45,5 +47,7 @@ class RunContext(msgspec.Struct, kw_only=True):
     python_flags: tuple[str, ...] = ()
     evaluator: str = EVALUATOR
     code: dict[str, Any] = {}
+    checkpoint_before: tuple[str, ...] = ()
+    checkpoints_kept: int = 2
     log_bytes_max: int = 64 << 20
     grace_ms: int = 5_000

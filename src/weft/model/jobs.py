@@ -6,6 +6,7 @@ live Python objects. A call is a job of one entry; deferred glue of a loop is on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -104,3 +105,13 @@ class Report(msgspec.Struct, array_like=True, gc=False):
     memory_bytes_max: int = 0
     log_bytes: int = 0
     notes: tuple[str, ...] = ()
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield every artifact that the report names, and so a run that has it on record needs."""
+        yield from (output.artifact for output in self.outputs)
+        failures = (self.failure, self.items.failure if self.items is not None else None)
+        for failure in failures:
+            if failure is not None and failure.exception is not None:
+                yield failure.exception
+        for column in self.items.columns if self.items is not None else ():
+            yield from column

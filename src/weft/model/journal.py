@@ -20,6 +20,7 @@ KINDS: Final = (
     "run.moved",
     "run.cancel-requested",
     "run.ended",
+    "task.queued",
     "task.started",
     "task.ended",
     "task.retried",
@@ -31,6 +32,8 @@ KINDS: Final = (
     "branch.decided",
     "loop.opened",
     "loop.closed",
+    "limit.asked",
+    "limit.granted",
     "note",
 )
 
@@ -75,6 +78,24 @@ class Seal(msgspec.Struct, array_like=True, gc=False):
     rows: list[tuple[int, tuple[int, ...]]]
     digest: str
     detail: bytes = b""
+
+
+class AttemptSeal(msgspec.Struct, array_like=True, gc=False):
+    """Which row of an attempt that failed an entry ``task.retried`` vouches for, and when the next one is due."""
+
+    node: int
+    index: tuple[int, ...]
+    attempt: int
+    digest: str
+    again_ms: int
+
+
+class MoveSeal(msgspec.Struct, array_like=True, gc=False):
+    """What a run's row takes from an entry ``run.moved`` or ``run.ended``."""
+
+    state: str
+    result: bytes | None = None
+    failure: bytes | None = None
 
 
 def chain(run: str, before: str, entry: JournalEntry) -> str:

@@ -14,8 +14,8 @@ import msgspec
 from weft.digest import digest_parts
 from weft.errors import StoredDataError
 from weft.model.jobs import Report
-from weft.model.journal import JournalEntry, Seal
-from weft.model.values import Failure, Ref
+from weft.model.journal import AttemptSeal, JournalEntry, MoveSeal, Seal
+from weft.model.values import UNREADABLE, Failure, Ref
 
 Index = tuple[int, ...]
 RunState = Literal["queued", "running", "failing", "cancelling", "succeeded", "failed", "cancelled"]
@@ -235,7 +235,7 @@ class Batch(msgspec.Struct):
 
 
 class TaskCount(msgspec.Struct, frozen=True):
-    """How many instances of one node are in one state."""
+    """How many instances of one node are in one state. ``started_ms_min``: 0 where none has started."""
 
     node: int
     kind: str
@@ -244,6 +244,15 @@ class TaskCount(msgspec.Struct, frozen=True):
     attempts: int
     started_ms_min: int
     ended_ms_max: int
+
+
+class TookRecord(msgspec.Struct, frozen=True):
+    """What the calls of one node took that ended well: how many, all together, and the longest."""
+
+    node: int
+    count: int
+    total_ms: int
+    longest_ms: int
 
 
 class RunPage(msgspec.Struct, frozen=True):
@@ -291,7 +300,7 @@ def report_from_bytes(raw: bytes, what: str = "report") -> Report:
     """
     try:
         return _report_decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UnreadableRecord(what, error) from error
 
 
@@ -308,7 +317,7 @@ def failure_from_bytes(raw: bytes, what: str = "failure") -> Failure:
     """
     try:
         return _failure_decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UnreadableRecord(what, error) from error
 
 
@@ -325,7 +334,7 @@ def refs_from_bytes(raw: bytes, what: str = "references") -> dict[str, Ref]:
     """
     try:
         return _refs_decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UnreadableRecord(what, error) from error
 
 
@@ -350,3 +359,37 @@ def seal(tasks: Sequence[TaskRecord], detail: bytes = b"") -> bytes:
     """Return the body of a journal entry that vouches for ``tasks``, rows in a final state."""
     rows = [(task.node, task.index) for task in tasks]
     return _encoder.encode(Seal(rows, seal_digest(tasks), detail))
+
+
+def seal_attempt(attempt: AttemptRecord, again_ms: int) -> bytes:
+    """Return the body of a journal entry about an attempt that failed; the next is due at ``again_ms``."""
+    place = (attempt.node, attempt.index, attempt.attempt)
+    return _encoder.encode(AttemptSeal(*place, attempt_digest(attempt), again_ms))
+
+
+def attempt_digest(attempt: AttemptRecord) -> str:
+    """Return the digest of an attempt's row, every field included."""
+    fields = (
+        *(attempt.run, attempt.node, attempt.index, attempt.attempt, attempt.state),
+        *(attempt.started_ms, attempt.ended_ms, attempt.executor, attempt.worker, attempt.log),
+    )
+    return digest_parts("attempt-row", (_encoder.encode(fields), attempt.failure))
+
+
+def seal_move(move: RunMove) -> bytes:
+    """Return the body of a journal entry about a run's change of state: all that its row takes from it."""
+    return _encoder.encode(MoveSeal(move.state, move.result, move.failure))
+
+
+def seal_run(run: NewRun | RunRecord) -> bytes:
+    """Return the body of the journal entry that a run begins with: a digest of what never changes of its row."""
+    fields = [getattr(run, name) for name in _ACCEPTED]
+    return digest_parts(
+        "run-row", (_encoder.encode([*fields, sorted(run.tags.items())]), run.inputs)
+    ).encode()
+
+
+_ACCEPTED = (
+    *("id", "workflow", "program", "module", "file", "params", "profile", "code"),
+    *("resumed_from", "parent_run", "parent_task", "notes", "created_ms"),
+)

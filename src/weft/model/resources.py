@@ -50,6 +50,24 @@ def parse_bytes(what: str, value: object) -> int:
     return round(_parse(what, value, _SIZES, '"4GiB"'))
 
 
+def parse_bytes_range(what: str, value: object) -> tuple[int, int | None]:
+    """Return the least and the most bytes of ``"2GiB..16GiB"``; None for the most of a plain size.
+
+    Raises:
+        BadQuantity: ``value`` is neither, or the range does not grow; the message names ``what``.
+    """
+    if not isinstance(value, str) or ".." not in value:
+        return parse_bytes(what, value), None
+    least, _, most = value.partition("..")
+    try:
+        found = parse_bytes(what, least), parse_bytes(what, most)
+    except BadQuantity:
+        found = (0, 0)
+    if not 0 < found[0] < found[1]:
+        raise BadQuantity(what, value, '"2GiB..16GiB"')
+    return found
+
+
 def parse_ms(what: str, value: object) -> int:
     """Return milliseconds from ``"90s"``, ``"2h"`` or a number of seconds.
 

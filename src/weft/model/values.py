@@ -6,6 +6,12 @@ import msgspec
 
 INLINE_BYTES_MAX = 4096
 
+INFRASTRUCTURE = frozenset({"lost", "preempted", "memory", "disk"})
+"""Kinds of failures that are no fault of the user's code: retried by a budget of their own, from the profile."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding raises for bytes that are not what was encoded; of text that is no UTF-8 it is the second."""
+
 Path = tuple[str | int, ...]
 
 
@@ -38,7 +44,8 @@ class Failure(msgspec.Struct, frozen=True):
     """Why an attempt failed, and the exception itself where it could be stored.
 
     ``kind``: ``user`` (the step or glue raised), ``weft`` (a rule of Weft was broken: unstorable value,
-    hidden change), ``timeout``, ``lost`` (worker died), ``memory``, ``cancelled``.
+    hidden change), ``timeout``, ``cancelled``, and those of ``INFRASTRUCTURE``: ``lost`` (the worker died),
+    ``preempted`` (it was told to end, and not by Weft), ``memory``, ``disk`` (no space for a result).
     """
 
     kind: str
@@ -47,3 +54,9 @@ class Failure(msgspec.Struct, frozen=True):
     traceback: str = ""
     exception: Artifact | None = None
     retryable: bool = True
+
+    @property
+    def text(self) -> str:
+        """The failure in one line, as a traceback ends; the path of a module of Weft's own tells nobody anything."""
+        name = self.type.rpartition(".")[2] if self.type.startswith("weft.") else self.type
+        return f"{name}: {self.message}".removesuffix(": ")
