@@ -355,6 +355,41 @@ class TestTasks:
             (2, "glue", "succeeded"): (1, 1, 0, 0),
         }
 
+    def test_counts_follow_a_task_from_running_to_its_end(self, database: Database, clock: FakeClock) -> None:
+        lease = start(database, clock)
+
+        def counted() -> dict[str, tuple[int, int, int, int]]:
+            found = database.tasks.counts(lease.run)
+            return {
+                each.state: (each.count, each.attempts, each.started_ms_min, each.ended_ms_max)
+                for each in found
+            }
+
+        rows = [task(lease, number, "running", started_ms=10 + number) for number in range(3)]
+        database.runs.commit(lease, Batch(tasks=[*rows, task(lease, 3, "retrying", attempt=2)]))
+        assert counted() == {"running": (3, 3, 10, 0), "retrying": (1, 2, 0, 0)}
+        database.runs.commit(lease, ended(task(lease, 2, started_ms=12, ended_ms=20)))
+        database.runs.commit(lease, ended(task(lease, 0, started_ms=10, ended_ms=15)))
+        database.runs.commit(lease, ended(task(lease, 3, "cancelled", attempt=2)))
+        assert counted() == {
+            "running": (1, 1, 11, 0),
+            "succeeded": (2, 2, 10, 20),
+            "cancelled": (1, 2, 0, 0),
+        }
+        assert [each.index for each in database.tasks.list_tasks(lease.run, state="running").tasks] == [(1,)]
+
+    def test_counts_equal_the_rows_also_after_a_batch_was_refused(
+        self, database: Database, clock: FakeClock
+    ) -> None:
+        lease = start(database, clock)
+        database.runs.commit(lease, ended(task(lease, 0), task(lease, 1, "failed")))
+        with pytest.raises(IllegalMove):
+            database.runs.commit(lease, ended(task(lease, 2), task(lease, 1)))
+        assert [(each.state, each.count) for each in database.tasks.counts(lease.run)] == [
+            ("failed", 1),
+            ("succeeded", 1),
+        ]
+
     def test_a_task_is_found_by_its_path(self, database: Database, clock: FakeClock) -> None:
         lease = start(database, clock)
         database.runs.commit(lease, ended(task(lease, 0), task(lease, 1)))
@@ -509,7 +544,7 @@ class TestDeleting:
             database.runs.get(gone.run)
         with pytest.raises(MissingProgram):
             database.runs.program("b3:other")
-        assert list(database.tasks.outcomes(gone.run)) == []
+        assert list(database.tasks.outcomes(gone.run)) == database.tasks.counts(gone.run) == []
         assert list(database.tasks.attempts_of_run(gone.run)) == []
         assert list(database.journal.entries(gone.run)) == []
         assert list(database.references.digests()) == ["b3:" + kept.run]

@@ -25,6 +25,7 @@ from weft.store.database import open_database
 from weft.store.engine import (
     DamagedDatabase,
     DatabaseBusy,
+    DatabaseGone,
     DiskFault,
     ForeignDatabase,
     NewerDatabase,
@@ -83,13 +84,27 @@ class TestOpening:
         assert "move the file away" in caught.value.hint
         assert place.read_bytes() == content
 
-    def test_a_truncated_database_is_refused(self, place: Path) -> None:
+    @pytest.mark.parametrize("size", [100, 3000, 5000])
+    def test_a_truncated_database_is_refused(self, place: Path, size: int) -> None:
         with open_database(place, FakeClock()) as database:
             accept(database, "0run")
         raw = place.read_bytes()
-        place.write_bytes(raw[:5000])
+        place.write_bytes(raw[:size])
         with pytest.raises(DamagedDatabase, match=str(place)), open_database(place, FakeClock()) as database:
             database.runs.get("@")
+
+    @pytest.mark.parametrize("way", ["deleted", "replaced"])
+    def test_a_file_that_is_gone_is_noticed_at_the_next_write(self, place: Path, way: str) -> None:
+        with open_database(place, FakeClock()) as database:
+            accept(database, "0run")
+            place.rename(place.with_name("elsewhere"))
+            if way == "replaced":
+                place.write_bytes(place.with_name("elsewhere").read_bytes())
+            with pytest.raises(DatabaseGone, match=f"{place} was deleted, moved or replaced") as gone:
+                accept(database, "1run")
+            assert "`weft resume`" in gone.value.hint
+            place.with_name("elsewhere").rename(place)
+            accept(database, "1run")
 
     def test_damaged_pages_are_found_by_the_check(self, place: Path) -> None:
         with open_database(place, FakeClock()) as database:
@@ -116,7 +131,7 @@ class TestOpening:
         raw = sqlite3.connect(place)
         raw.execute("pragma user_version = 99")
         raw.close()
-        with pytest.raises(NewerDatabase, match="has schema 99; this Weft knows schemas up to 1"):
+        with pytest.raises(NewerDatabase, match=r"has schema 99; this Weft knows schemas up to \d+"):
             open_database(place, FakeClock())
 
     def test_a_home_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:

@@ -3,10 +3,17 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from weft.distributions import distributions_in, find_distribution, list_distributions, normalise
 from weft.store.environment_lock import environment_lock, lock_digest, lock_from_bytes
+
+
+def cpu_s(action: Callable[[], object]) -> float:
+    started = time.process_time()
+    action()
+    return time.process_time() - started
 
 
 def install(site: Path, name: str, record: str = "") -> None:
@@ -49,6 +56,12 @@ def test_the_first_folder_of_the_path_counts(tmp_path: Path) -> None:
     assert [(normalise(each.name), each.version) for each in found] == [("old", "3.0"), ("some-name", "1.0")]
 
 
+def test_an_entry_with_a_version_counts_before_one_without(tmp_path: Path) -> None:
+    install(tmp_path, "cryptography-38.0.4.dist-info")
+    install(tmp_path, "cryptography.egg-info")
+    assert environment_lock([str(tmp_path)]).distributions == (("cryptography", "38.0.4"),)
+
+
 def test_the_owner_of_a_module_is_found_by_its_record(tmp_path: Path) -> None:
     install(tmp_path, "PyYAML-6.0.dist-info", "a,,\nyaml/__init__.py,sha256=x,1\n")
     install(tmp_path, "Another-1.0.dist-info", "not_yaml/yaml/__init__.py,,\n")
@@ -62,9 +75,10 @@ def test_the_owner_of_a_module_is_found_by_its_record(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_quick() -> None:
-    environment_lock()
-    started = time.perf_counter()
-    for _ in range(10):
-        environment_lock()
-    assert (time.perf_counter() - started) / 10 < 0.02
+    def read_metadata() -> None:
+        for each in importlib.metadata.distributions():
+            assert each.version
+
+    # The least of many, of processor time: what else the machine does can only add.
+    assert min(cpu_s(environment_lock) for _ in range(10)) < min(cpu_s(read_metadata) for _ in range(10))
     assert distributions_in("/nowhere/at/all") == {}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from weft.digest import digest_bytes
+from weft.store import project
 from weft.store.blobs import FileBlobStore, MemoryBlobStore
 from weft.store.faults import DamagedArtifact, MissingArtifact
 from weft.store.project import (
@@ -331,19 +332,21 @@ def test_content_under_a_wrong_digest_is_not_written(tmp_path: Path) -> None:
         restore_project(garbage, MemoryBlobStore(), tmp_path)
 
 
-def test_pinning_a_warm_project_is_quick(tmp_path: Path) -> None:
+def test_a_warm_project_is_pinned_without_reading_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "project"
     write(root, "pyproject.toml", "")
     for index in range(100):
         write(root, f"package{index % 10}/module{index}.py", LONG)
     blobs = FileBlobStore(tmp_path / "blobs")
-    pin_project(root, blobs, cache_folder=tmp_path / "cache")
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        pin_project(root, blobs, cache_folder=tmp_path / "cache")
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.02
+    first = pin_project(root, blobs, cache_folder=tmp_path / "cache")
+    read: list[str] = []
+    monkeypatch.setattr(project, "_content", lambda _root, path: read.append(path))
+    assert pin_project(root, blobs, cache_folder=tmp_path / "cache") == first
+    assert read == []
+    pin_project(root, blobs)  # without a cache, all are
+    assert len(read) >= 100
 
 
 # Git.
@@ -410,3 +413,13 @@ def test_a_commit_does_not_change_the_archive(repository: Path, tmp_path: Path) 
     second = pin_project(repository, blobs)
     assert second.archive == first.archive
     assert second.commit != first.commit
+
+
+def test_the_home_of_the_runs_is_no_part_of_the_project(root, tmp_path):
+    home = root / "runs"
+    before = pin_project(root, MemoryBlobStore(), skipped=home)
+    (home / "code").mkdir(parents=True)
+    (home / "weft.db.lock").touch()
+    (home / "code" / "old.py").write_text("x = 1\n")
+    assert pin_project(root, MemoryBlobStore(), skipped=home) == before
+    assert pin_project(root, MemoryBlobStore()) != before

@@ -7,6 +7,7 @@ refers to. State: none but the blob store and the registry of codecs that it is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from weft.digest import digest_bytes
@@ -97,15 +98,41 @@ class ArtifactStore:
 
     def exists(self, artifact: Artifact) -> bool:
         """Say whether the value and its parts are there, without checking the content of the parts."""
+        return self._has(artifact, self._blobs.exists)
+
+    def keep(self, artifact: Artifact) -> bool:
+        """Say what ``exists`` says, and note that somebody wants the value now, so that gc spares it."""
+        return self._has(artifact, self._blobs.keep)
+
+    def _has(self, artifact: Artifact, has_blob: Callable[[str], bool]) -> bool:
         if artifact.inline is not None:
             return True
         try:
-            return self._blobs.exists(artifact.digest) and all(map(self._blobs.exists, self.parts(artifact)))
+            return has_blob(artifact.digest) and all(map(has_blob, self.parts(artifact)))
         except MissingArtifact:
             return False
         except DamagedArtifact as error:
             self.set_aside(error)
             return False
+
+    def is_whole(self, artifact: Artifact) -> bool:
+        """Say whether the value and its parts are there and are what was stored; what is damaged is set aside.
+
+        Large blobs that this host has checked, and nothing has changed since, are not read again.
+        """
+        try:
+            if artifact.inline is not None:
+                self.verify(artifact)
+                return True
+            self._blobs.map(artifact.digest)
+            for digest in self.parts(artifact):
+                self._blobs.map(digest)
+        except MissingArtifact:
+            return False
+        except DamagedArtifact as error:
+            self.set_aside(error)
+            return False
+        return True
 
     def _store(self, codec: str, encoded: Encoded) -> Artifact:
         content, parts = encoded

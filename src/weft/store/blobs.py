@@ -3,8 +3,8 @@
 A file's name is its digest, in one of 256 folders by its first two digits. A file is written under a temporary
 name, synced, renamed, and its folder synced; so a reader sees the whole blob or none of it.
 
-State: ``FileBlobStore`` remembers which digests it has checked (at most ``_CHECKED_MAX``) and which of the
-256 folders it has seen.
+State: ``FileBlobStore`` remembers which digests it has checked (at most ``_CHECKED_MAX``), and which of the
+256 folders and which blobs it knows to be on the disk to stay.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import errno
 import mmap
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -20,17 +21,17 @@ from typing import NamedTuple, Protocol
 from weft.digest import ALGORITHM, digest_buffers, digest_bytes
 from weft.errors import DiskFull
 from weft.store.codecs.port import Buffer, size_of
-from weft.store.faults import DamagedArtifact, MissingArtifact, StoreNotWritable
+from weft.store.durable import TEMPORARY, make_folder, sync_folder, write_durably
+from weft.store.faults import DamagedArtifact, MissingArtifact, StoreFault, StoreNotWritable
 
 _CHECKED_MAX = 65_536
 _MAP_FROM_BYTES = 1 << 16
 _NOTED_FROM_BYTES = 1 << 20  # checking a smaller file is quicker than noting that it was checked
-_WRITE_BYTES_MAX = 1 << 26
-_BUFFERS_PER_WRITE = 512
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
-_TEMPORARY = ".part"
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
 _DAMAGED = ".damaged"
+_HIDDEN = ".hidden"
 
 
 class BlobInfo(NamedTuple):
@@ -54,6 +55,7 @@ class BlobStore(Protocol):
         Raises:
             DiskFull: nothing is left behind.
             StoreNotWritable: the store refuses to be written to.
+            StoreFault: the disk failed, or failed to sync.
         """
 
     def map(self, digest: str) -> memoryview:
@@ -66,6 +68,15 @@ class BlobStore(Protocol):
 
     def exists(self, digest: str) -> bool:
         """Say whether there is such a blob, without reading it."""
+
+    def keep(self, digest: str) -> bool:
+        """Say whether there is such a blob, and note that somebody wants it now, so that gc spares it."""
+
+    def hide(self, digest: str) -> None:
+        """Take a blob out of the way of ``put`` and ``keep``, not of readers: the first half of a sweep."""
+
+    def drop_hidden(self, digest: str, before_ms: int) -> bool:
+        """Delete a hidden blob, and return True; or put it back if somebody has wanted it since ``before_ms``."""
 
     def verify(self, digest: str) -> None:
         """Read the blob whole and compare its digest, checked before or not; raises as ``map`` does."""
@@ -101,6 +112,15 @@ class MemoryBlobStore:
     def exists(self, digest: str) -> bool:
         return digest in self.contents
 
+    def keep(self, digest: str) -> bool:
+        return digest in self.contents
+
+    def hide(self, digest: str) -> None:
+        """Nothing to hide: who holds this store is alone."""
+
+    def drop_hidden(self, digest: str, before_ms: int) -> bool:
+        return self.contents.pop(digest, None) is not None
+
     def verify(self, digest: str) -> None:
         if digest not in self.contents:
             raise MissingArtifact(digest, "its place in memory")
@@ -125,6 +145,7 @@ class FileBlobStore:
         self._root = os.fspath(folder)
         self._checked: dict[str, int] = {}
         self._folders: set[str] = set()
+        self._durable: set[str] = set()
 
     def put(self, content: Sequence[Buffer], digest: str = "") -> str:
         digest = digest or digest_buffers(content)
@@ -134,10 +155,15 @@ class FileBlobStore:
             if not _touch(path, size_of(content)):
                 self._write(path, content)
                 is_seen = True
+            elif digest not in self._durable:
+                # Another process renamed it, and may have died before it synced the folders.
+                self._make_folder(os.path.dirname(path))
+                sync_folder(os.path.dirname(path))
+            self._durable.add(digest)
             if is_seen:
                 _note_seen(path)
         except OSError as error:
-            raise self._translated(error) from error
+            raise self.translated(error) from error
         self._remember(digest, path)
         return digest
 
@@ -154,7 +180,41 @@ class FileBlobStore:
         return view
 
     def exists(self, digest: str) -> bool:
-        return os.path.exists(self._path(digest))
+        path = self._path(digest)
+        return os.path.exists(path) or os.path.exists(_hidden_path(path)) or os.path.exists(path)
+
+    def keep(self, digest: str) -> bool:
+        path = self._path(digest)
+        # What a sweep has hidden is as good as gone, and what is not is spared by the time that is set here.
+        with contextlib.suppress(FileNotFoundError):
+            is_seen = _is_seen(path)
+            os.utime(path)
+            if is_seen:
+                _note_seen(path)
+            return os.path.exists(path)
+        return False
+
+    def hide(self, digest: str) -> None:
+        path = self._path(digest)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, _hidden_path(path))
+
+    def drop_hidden(self, digest: str, before_ms: int) -> bool:
+        path = self._path(digest)
+        hidden = _hidden_path(path)
+        try:
+            # Whoever wanted it before it was hidden has set its time; whoever came later wrote it anew.
+            is_wanted = os.stat(hidden).st_mtime_ns // 1_000_000 > before_ms
+        except FileNotFoundError:
+            return False
+        if is_wanted:
+            with contextlib.suppress(FileExistsError):
+                os.link(hidden, path)
+        else:
+            _forget_seen(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(hidden)
+        return not is_wanted
 
     def verify(self, digest: str) -> None:
         self._checked.pop(digest, None)
@@ -166,6 +226,20 @@ class FileBlobStore:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path(digest))
 
+    def share(self, digest: str, other: FileBlobStore, *, link: bool) -> int | None:
+        """Give another store this blob, as a second name of its file if ``link`` and the disk is the same.
+
+        Returns:
+            Its size in bytes; None where it is not there.
+        """
+        path, target = self._path(digest), other._path(digest)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        for source in (path, _hidden_path(path), path):
+            with contextlib.suppress(FileNotFoundError):
+                _link_or_copy(source, target, link)
+                return os.stat(target).st_size
+        return None
+
     def set_aside(self, digest: str) -> None:
         path = self._path(digest)
         _forget_seen(path)
@@ -176,18 +250,27 @@ class FileBlobStore:
 
     def list_blobs(self) -> Iterator[BlobInfo]:
         for name, status in self._list_files():
+            if name.endswith(_HIDDEN):  # by a sweep that did not come to its end
+                name = name[1 : -len(_HIDDEN)]
             if not name.startswith("."):
                 yield BlobInfo(f"{ALGORITHM}:{name}", status.st_size, status.st_mtime_ns // 1_000_000)
 
     def delete_leftovers(self, before_ms: int) -> int:
         """Delete temporary files of writers that died before ``before_ms``; return how many there were."""
         count = 0
-        for name, status in self._list_files():
-            if name.endswith(_TEMPORARY) and status.st_mtime_ns // 1_000_000 < before_ms:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self._root, name[1:3], name))
-                    count += 1
+        for path, _ in self.list_leftovers(before_ms):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+                count += 1
         return count
+
+    def list_leftovers(self, before_ms: int) -> list[tuple[str, int]]:
+        """Return the paths and sizes of temporary files that nobody has written to since ``before_ms``."""
+        return [
+            (os.path.join(self._root, name[1:3], name), status.st_size)
+            for name, status in self._list_files()
+            if name.endswith(TEMPORARY) and status.st_mtime_ns // 1_000_000 < before_ms
+        ]
 
     def _path(self, digest: str) -> str:
         name = digest.partition(":")[2]
@@ -204,50 +287,40 @@ class FileBlobStore:
 
     @contextlib.contextmanager
     def _open(self, digest: str, path: str) -> Iterator[int]:
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise MissingArtifact(digest, path) from error
+        file = _open_first(path, _hidden_path(path), path)
+        if file is None:
+            raise MissingArtifact(digest, path)
         try:
             yield file
         finally:
             os.close(file)
 
     def _write(self, path: str, content: Sequence[Buffer]) -> None:
-        shelf, name = os.path.split(path)
-        self._make_folder(shelf)
-        # Random, because process ids repeat where containers or hosts share the folder.
-        temporary = f"{shelf}/.{name}.{os.urandom(8).hex()}{_TEMPORARY}"
-        try:
-            _write_synced(temporary, content)
-            # Rename last: a reader sees the whole blob or none of it.
-            os.rename(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
-        _sync_folder(shelf)
+        self._make_folder(os.path.dirname(path))
+        write_durably(path, content)
 
     def _make_folder(self, shelf: str) -> None:
         if shelf in self._folders:
             return
-        if not os.path.isdir(shelf):
-            os.makedirs(shelf, exist_ok=True)
-            _sync_folder(self._root)
+        make_folder(shelf)
         self._folders.add(shelf)
 
     def _remember(self, digest: str, path: str, inode: int | None = None) -> None:
         # Forgetting all at once is rough, but costs only a hash for each blob that is read again.
         if len(self._checked) >= _CHECKED_MAX:
             self._checked.clear()
+            self._durable.clear()
         with contextlib.suppress(FileNotFoundError):
             self._checked[digest] = os.stat(path).st_ino if inode is None else inode
 
-    def _translated(self, error: OSError) -> Exception:
+    def translated(self, error: OSError) -> Exception:
+        """Return what an error under this folder means."""
         if error.errno in _NO_SPACE:
             return DiskFull(f"the artifacts in {self._root}", error.strerror)
         if error.errno in _NO_ACCESS:
             return StoreNotWritable(self.folder, error.strerror or str(error))
+        if error.errno == errno.EIO:
+            return StoreFault(self.folder, error.strerror or str(error))
         return error
 
 
@@ -257,6 +330,32 @@ def _stamp(path: str) -> bytes:
     if status.st_size < _NOTED_FROM_BYTES:
         return b""
     return f"{status.st_ino} {status.st_size} {status.st_ctime_ns}".encode()
+
+
+def _open_first(*paths: str) -> int | None:
+    """Open the first file that is there; None: there is none. A sweep may move one to and fro meanwhile."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return None
+
+
+def _link_or_copy(source: str, target: str, link: bool) -> None:
+    if link:
+        with contextlib.suppress(FileExistsError):
+            try:
+                os.link(source, target)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _hidden_path(path: str) -> str:
+    shelf, name = os.path.split(path)
+    return f"{shelf}/.{name}{_HIDDEN}"
 
 
 def _note_path(path: str) -> str:
@@ -312,38 +411,3 @@ def _compare(digest: str, content: memoryview, where: str) -> None:
     found = digest_bytes(content)
     if found != digest:
         raise DamagedArtifact(digest, where, f"{len(content)} bytes with digest {found}")
-
-
-def _write_synced(path: str, content: Sequence[Buffer]) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        _write_all(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _write_all(file: int, content: Sequence[Buffer]) -> None:
-    waiting = list(_chunks(content))[::-1]
-    while waiting:
-        batch = waiting[: -_BUFFERS_PER_WRITE - 1 : -1]
-        written = os.writev(file, batch)
-        while waiting and written >= len(waiting[-1]):
-            written -= len(waiting.pop())
-        if written:
-            waiting[-1] = waiting[-1][written:]
-
-
-def _chunks(content: Sequence[Buffer]) -> Iterator[memoryview]:
-    for item in content:
-        view = memoryview(item).cast("B")
-        for start in range(0, len(view), _WRITE_BYTES_MAX):
-            yield view[start : start + _WRITE_BYTES_MAX]
-
-
-def _sync_folder(folder: str) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

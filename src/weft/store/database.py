@@ -14,17 +14,22 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from weft.clock import Clock
+from weft.seams import deferred
 from weft.store.engine import Engine
 from weft.store.journal import Journal
 from weft.store.migrate import migrate
-from weft.store.postgres import open_postgres
 from weft.store.references import References
 from weft.store.runs import Runs
 from weft.store.sqlite import open_sqlite
 from weft.store.tasks import Tasks
+
+if TYPE_CHECKING:
+    from weft.store import postgres
+else:
+    postgres = deferred("weft.store.postgres")
 
 _POSTGRES_SCHEMES: Final = ("postgresql://", "postgres://")
 
@@ -67,7 +72,7 @@ def open_database(place: str | Path, clock: Clock) -> Database:
         DatabaseUnreachable: PostgreSQL does not answer.
     """
     text = str(place)
-    engine = open_postgres(text) if text.startswith(_POSTGRES_SCHEMES) else open_sqlite(text, clock)
+    engine = postgres.open_postgres(text) if text.startswith(_POSTGRES_SCHEMES) else open_sqlite(text, clock)
     try:
         migrate(engine)
     except BaseException:

@@ -71,8 +71,27 @@ class Engine(Protocol):
             DamagedDatabase: they disagree.
         """
 
+    def copy_to(self, path: str) -> None:
+        """Write a copy of the database, as it stands at one moment, to a new file; others may go on writing.
+
+        Raises:
+            NoCopyOfDatabase: this database is no file.
+        """
+
     def close(self) -> None:
         """Give back the connection; closing twice is allowed."""
+
+
+class NoCopyOfDatabase(UserError):
+    """The database is on a server, which has its own way to be copied."""
+
+    code = "no-copy-of-database"
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"the database {place} is on a server and is not copied by Weft",
+            hint="Copy it with `pg_dump` first, and the folder of artifacts after it: what it refers to is then there.",
+        )
 
 
 class Fenced(RetryableError):
@@ -145,6 +164,19 @@ class DamagedDatabase(StoredDataError):
         super().__init__(
             f"the database {place} is damaged: {why}",
             hint="Put back a copy, or move the file away to start with an empty one. It is not changed.",
+        )
+
+
+class DatabaseGone(StoredDataError):
+    """The file of an open database was deleted, moved or replaced; what would be written would be lost."""
+
+    code = "database-gone"
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"the database {place} was deleted, moved or replaced while it was in use",
+            hint="Put its folder back, as it was, and `weft resume`. Where it is gone for good, so are its runs: "
+            "start the workflow again.",
         )
 
 

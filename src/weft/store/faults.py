@@ -36,6 +36,19 @@ class StoreNotWritable(UserError):
         self.folder = folder
 
 
+class StoreFault(StoredDataError):
+    """The disk failed to read, write or sync under the artifacts. Nothing refers to what was being written."""
+
+    code = "store-fault"
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"the disk failed under the artifacts in {folder}: {reason}",
+            hint="Check the disk and its log, then `weft resume`; what was recorded before is not touched.",
+        )
+        self.folder = folder
+
+
 class DamagedArtifact(StoredDataError):
     """The bytes found are not the bytes that were stored."""
 

@@ -10,6 +10,7 @@ import msgspec
 from weft.errors import StoredDataError
 from weft.model.journal import CHAIN_START, SEALING, JournalEntry, Seal, chain
 from weft.model.records import TaskRecord, index_to_bytes, seal_digest
+from weft.model.values import UNREADABLE
 from weft.store.engine import Engine, Row, statements
 from weft.store.tasks import task_from_row
 
@@ -65,6 +66,20 @@ class Journal:
         for row in self._rows(run):
             yield _entry_from_row(row)
 
+    def ended_tasks(self, run: str, *, after: int = 0) -> tuple[list[TaskRecord], int]:
+        """Return the tasks that some entries after ``after`` vouch for, and the ``seq`` of the last one read.
+
+        Raises:
+            BrokenJournal: an entry, or a row that it vouches for, is not what was written.
+        """
+        tasks, last = [], after
+        for entry in self.list_entries(run, after=after):
+            last = entry.seq
+            seal = self._seal(run, entry)
+            if seal is not None:
+                tasks += [self._sealed_task(run, entry, node, index) for node, index in seal.rows]
+        return tasks, last
+
     def verify(self, run: str) -> int:
         """Check the chain, its stored head, and every row that an entry seals.
 
@@ -75,23 +90,33 @@ class Journal:
             BrokenJournal: names the first entry that is wrong, missing or too many.
         """
         head, count = CHAIN_START, 0
-        for row in self._rows(run):
-            entry = _entry_from_row(row)
-            if entry.seq != count + 1:
-                raise BrokenJournal(run, count + 1, "is missing")
-            head = chain(run, head, entry)
-            if head != row[6]:
-                raise BrokenJournal(run, entry.seq, "was changed")
-            self._check_seal(run, entry)
-            count += 1
-        self._check_head(run, head, count)
+        stored = self._stored_head(run)
+        while True:
+            for row in self._rows(run, count):
+                entry = _entry_from_row(row)
+                if entry.seq != count + 1:
+                    raise BrokenJournal(run, count + 1, "is missing")
+                head = chain(run, head, entry)
+                if head != row[6]:
+                    raise BrokenJournal(run, entry.seq, "was changed")
+                self._check_seal(run, entry)
+                count += 1
+            before, stored = stored, self._stored_head(run)
+            # While somebody drives the run there is more each time.
+            if stored in (before, (head, count)):
+                break
+        self._check_head(run, head, count, stored)
         return count
 
-    def _check_head(self, run: str, head: str, count: int) -> None:
+    def _stored_head(self, run: str) -> tuple[str, int]:
         rows = self._engine.execute(self._sql["head"], {"run": run})
         if not rows:
             raise BrokenJournal(run, 1, "belongs to a run that is missing")
-        stored_head, stored_count = rows[0]
+        head, count = rows[0]
+        return head, count
+
+    def _check_head(self, run: str, head: str, count: int, stored: tuple[str, int]) -> None:
+        stored_head, stored_count = stored
         if count < stored_count:
             raise BrokenJournal(run, count + 1, "is missing")
         if count > stored_count:
@@ -100,16 +125,21 @@ class Journal:
             raise BrokenJournal(run, count, "is not the one that the run remembers")
 
     def _check_seal(self, run: str, entry: JournalEntry) -> None:
-        if entry.kind not in SEALING or not entry.body:
+        seal = self._seal(run, entry)
+        if seal is None:
             return
-        try:
-            seal = _seal_decoder.decode(entry.body)
-        except msgspec.DecodeError as error:
-            raise BrokenJournal(run, entry.seq, f"has an unreadable seal: {error}") from error
         tasks = [self._sealed_task(run, entry, node, index) for node, index in seal.rows]
         if seal_digest(tasks) != seal.digest:
             named = ", ".join(task.path for task in tasks[:3])
             raise BrokenJournal(run, entry.seq, f"vouches for rows that were changed (among {named})")
+
+    def _seal(self, run: str, entry: JournalEntry) -> Seal | None:
+        if entry.kind not in SEALING or not entry.body:
+            return None
+        try:
+            return _seal_decoder.decode(entry.body)
+        except UNREADABLE as error:
+            raise BrokenJournal(run, entry.seq, f"has an unreadable seal: {error}") from error
 
     def _sealed_task(self, run: str, entry: JournalEntry, node: int, index: tuple[int, ...]) -> TaskRecord:
         key = {"run": run, "node": node, "idx": index_to_bytes(index)}
@@ -118,8 +148,7 @@ class Journal:
             raise BrokenJournal(run, entry.seq, f"vouches for a task that is missing: node {node}, {index}")
         return task_from_row(rows[0])
 
-    def _rows(self, run: str) -> Iterator[Row]:
-        after = 0
+    def _rows(self, run: str, after: int = 0) -> Iterator[Row]:
         while rows := self._page(run, after, PAGE):
             yield from rows
             after = rows[-1][0]

@@ -20,6 +20,7 @@ from weft.store.engine import (
     DatabaseUnreachable,
     DiskFault,
     ForeignDatabase,
+    NoCopyOfDatabase,
     Row,
     Statement,
 )
@@ -200,6 +201,9 @@ class PostgresEngine:
 
     def check(self) -> None:
         """PostgreSQL checks its own pages as it reads them."""
+
+    def copy_to(self, path: str) -> None:
+        raise NoCopyOfDatabase(self.name)
 
     def close(self) -> None:
         with self._thread_lock:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,7 +20,7 @@ import msgspec
 
 from weft.digest import digest_bytes, digest_parts
 from weft.errors import StoredDataError
-from weft.model.values import INLINE_BYTES_MAX, Artifact
+from weft.model.values import INLINE_BYTES_MAX, UNREADABLE, Artifact
 from weft.store.blobs import BlobStore
 from weft.store.project_files import ProjectFile, find_commit, project_files
 
@@ -86,17 +86,23 @@ class _Cache(msgspec.Struct):
 
 
 def pin_project(
-    root: Path, blobs: BlobStore, *, used: Iterable[str | Path] = (), cache_folder: Path | None = None
+    root: Path,
+    blobs: BlobStore,
+    *,
+    used: Iterable[str | Path] = (),
+    cache_folder: Path | None = None,
+    skipped: Path | None = None,
 ) -> CodePin:
     """Archive the code of the project in ``root`` and return which code it is.
 
     Args:
         used: files that count in any case, such as those of the loaded modules.
         cache_folder: where to remember digests, so that unchanged files are not read again.
+        skipped: a folder that is no part of the project, such as the home of its runs.
     """
     root = Path(os.path.abspath(root))
     cache = _CacheFile(root, cache_folder)
-    listed, is_cut_off = project_files(root, used)
+    listed, is_cut_off = project_files(root, used, skipped)
     files, contents = _read(root, listed, cache)
     commit = find_commit(root)
     return CodePin(
@@ -147,7 +153,7 @@ def _archive(
     if (
         last is not None
         and cache.says_the_same(files)
-        and (last.inline is not None or blobs.exists(last.digest))
+        and (last.inline is not None or blobs.keep(last.digest))
     ):
         cache.keep(files, last)
         return last
@@ -169,7 +175,7 @@ def _table(
 ) -> tuple[dict[str, ArchivedFile], dict[str, bytes]]:
     """Return the table of an archive, and the contents that it must hold itself."""
     homes = {known.home for known in files.values() if known.home}
-    kept = {home for home in homes if blobs.exists(home)} if len(homes) <= HOMES_MAX else set()
+    kept = {home for home in homes if blobs.keep(home)} if len(homes) <= HOMES_MAX else set()
     table, added = {}, {}
     for path, known in files.items():
         home = known.home if known.home in kept else ""
@@ -251,6 +257,18 @@ def restore_project(pin: CodePin, blobs: BlobStore, folder: Path) -> None:
     Raises:
         DamagedArchive: a content is missing or has another digest, or a path leads out of ``folder``.
     """
+    for path, content in archived_contents(pin, blobs):
+        target = _target(folder, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def archived_contents(pin: CodePin, blobs: BlobStore) -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of the archived files of a run, each checked against its digest.
+
+    Raises:
+        DamagedArchive: a content is missing or has another digest.
+    """
     opened = {"": _open_archive(pin.archive, blobs)}
     for path, file in opened[""].files.items():
         if file.home not in opened:
@@ -259,9 +277,7 @@ def restore_project(pin: CodePin, blobs: BlobStore, folder: Path) -> None:
         content = opened[file.home].contents.get(file.digest)
         if content is None or digest_bytes(content) != file.digest:
             raise DamagedArchive(f"the archived code {pin.archive.digest} has not the content of {path}")
-        target = _target(folder, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        yield path, content
 
 
 def _target(folder: Path, path: str) -> Path:
@@ -275,5 +291,5 @@ def _open_archive(archive: Artifact, blobs: BlobStore) -> _Archive:
     raw = archive.inline if archive.inline is not None else bytes(blobs.map(archive.digest))
     try:
         return msgspec.msgpack.decode(raw, type=_Archive)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise DamagedArchive(f"{archive.digest} is no archive of code: {error}") from error

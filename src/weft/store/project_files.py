@@ -49,12 +49,14 @@ def loaded_files(root: Path) -> list[str]:
     )
 
 
-def project_files(root: Path, used: Iterable[str | Path] = ()) -> tuple[list[ProjectFile], bool]:
+def project_files(
+    root: Path, used: Iterable[str | Path] = (), skipped: Path | None = None
+) -> tuple[list[ProjectFile], bool]:
     """Return the files that make up a project, by path, and whether a bound cut them off.
 
     ``used`` files under the root always count. A folder with more than ``FOLDER_ENTRIES_MAX`` entries is
     taken for data. Without a marker (``pyproject.toml``, …) the root may be anyone's home folder, so only its
-    own files and its packages count.
+    own files and its packages count. ``skipped``: a folder that is no part of it, such as the home of its runs.
     """
     found: dict[str, ProjectFile] = {}
     for file in used:
@@ -62,7 +64,8 @@ def project_files(root: Path, used: Iterable[str | Path] = ()) -> tuple[list[Pro
         if not relative.startswith(os.pardir) and os.path.isfile(file):
             found[_slashed(relative)] = _described(_slashed(relative), os.stat(file))
     is_whole = True
-    for path, status in _walk(root, any((root / marker).exists() for marker in _MARKERS)):
+    is_marked = any((root / marker).exists() for marker in _MARKERS)
+    for path, status in _walk(root, is_marked, "" if skipped is None else os.path.abspath(skipped)):
         if status is None or len(found) >= FILES_MAX:
             is_whole = False
             break
@@ -78,7 +81,7 @@ def _slashed(path: str) -> str:
     return path.replace(os.sep, "/")
 
 
-def _walk(root: Path, is_marked: bool) -> Iterator[tuple[str, os.stat_result | None]]:
+def _walk(root: Path, is_marked: bool, skipped: str) -> Iterator[tuple[str, os.stat_result | None]]:
     """Yield the paths of code in ``root``, the upper folders first; a status of None: there is more."""
     folders, seen = [""], 0
     for folder in folders:  # grows while it is walked
@@ -90,7 +93,7 @@ def _walk(root: Path, is_marked: bool) -> Iterator[tuple[str, os.stat_result | N
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
-                if _is_code_folder(entry, is_marked):
+                if _is_code_folder(entry, is_marked) and os.path.abspath(entry.path) != skipped:
                     folders.append(path)
             elif _is_code(entry):
                 yield path, entry.stat()

@@ -25,11 +25,13 @@ from weft.model.records import (
     RunState,
     TaskRecord,
     UnreadableRecord,
+    seal_move,
 )
 from weft.model.states import RUN_FINAL
+from weft.model.values import UNREADABLE
 from weft.store.engine import Engine, Fenced, IllegalMove, Row, statements
 from weft.store.journal import link
-from weft.store.tasks import attempt_to_row, task_to_row
+from weft.store.tasks import attempt_to_row, count_rows, task_to_row
 
 LATEST: Final = "@"
 _CANDIDATES_SHOWN: Final = 5
@@ -114,6 +116,7 @@ class Runs:
         self._sql = statements("runs")
         self._put_task = statements("tasks")["put"]
         self._put_attempt = statements("tasks")["put_attempt"]
+        self._count_ended = statements("tasks")["count_ended"]
         self._add_entry = statements("journal")["add"]
         self._add_reference = statements("references")["add"]
 
@@ -273,6 +276,7 @@ class Runs:
             raise ValueError(f"a batch of run {lease.run} holds a task of another run")
         if self._engine.write_many(self._put_task, rows) != len(rows):
             raise self._illegal_task(tasks)
+        self._engine.write_many(self._count_ended, count_rows(tasks))
 
     def _illegal_task(self, tasks: Sequence[TaskRecord]) -> IllegalMove:
         get = statements("tasks")["get"]
@@ -327,7 +331,9 @@ class Runs:
 
     def _append_end_of_queued(self, run: str, cause: str) -> None:
         state, _, fence, _, head, count = self._engine.execute(self._sql["standing"], {"run": run})[0]
-        ended = JournalEntry(self._engine.now_ms(), "run.ended", cause=f"cancelled while queued: {cause}")
+        now_ms = self._engine.now_ms()
+        body = seal_move(RunMove("cancelled", now_ms))
+        ended = JournalEntry(now_ms, "run.ended", cause=f"cancelled while queued: {cause}", body=body)
         self._append(Lease(run, fence, state, head, count), ended)
 
     def is_cancel_requested(self, run: str) -> bool:
@@ -344,8 +350,11 @@ class Runs:
             RunNotFound: there is none.
             AmbiguousRun: there are several; the message lists them.
         """
-        rows = self._engine.execute(self._sql["get"], {"run": self._full_id(name)})
+        run = self._full_id(name)
+        rows = self._engine.execute(self._sql["get"], {"run": run})
         if not rows:
+            if self._engine.execute(self._sql["standing"], {"run": run}):
+                raise UnreadableRecord(f"run {run}", "its values are missing")
             raise RunNotFound(name)
         return _run_from_row(rows[0])
 
@@ -394,6 +403,17 @@ class Runs:
         # A run may have been deleted since its id was read.
         return [_run_from_row(rows[0]) for rows in pages if rows]
 
+    def count(self) -> int:
+        """Return how many runs there are."""
+        return int(self._engine.execute(self._sql["count"])[0][0])
+
+    # --- in a copy
+
+    def disown_all(self) -> None:
+        """Take all runs from those who drive them; for a database that was copied from where they do."""
+        with self._engine.transaction(full_sync=True):
+            self._engine.write(self._sql["disown_all"], {})
+
     # --- deleting
 
     def delete(self, run: str) -> None:
@@ -409,7 +429,7 @@ class Runs:
             if not rows:
                 raise self._why_not_claimed(run, now_ms)
             params: Mapping[str, object] = {"run": run, "program": rows[0][0]}
-            for part in ("tasks", "attempts", "journal", "blobs", "values"):
+            for part in ("tasks", "counts", "attempts", "journal", "blobs", "values"):
                 self._engine.write(self._sql[f"delete_{part}"], params)
             self._engine.write(self._sql["delete"], params)
             self._engine.write(self._sql["delete_program"], params)
@@ -422,7 +442,7 @@ def _owner_to_text(owner: Owner) -> str:
 def _owner_from_text(text: str | None) -> Owner | None:
     try:
         return _owner_decoder.decode(text) if text else None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UnreadableRecord("owner of a run", error) from error
 
 
@@ -430,7 +450,7 @@ def _run_from_row(row: Row) -> RunRecord:
     fields = dict(zip(RunRecord.__struct_fields__, row, strict=True))
     try:
         fields["tags"] = _tags_decoder.decode(fields["tags"])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UnreadableRecord(f"tags of run {fields['id']}", error) from error
     fields["owner"] = _owner_from_text(fields["owner"])
     return RunRecord(**fields)

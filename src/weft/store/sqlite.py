@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -19,9 +18,11 @@ from typing import Final
 
 from weft.clock import Clock
 from weft.errors import DiskFull
+from weft.store.durable import make_folder
 from weft.store.engine import (
     DamagedDatabase,
     DatabaseBusy,
+    DatabaseGone,
     DiskFault,
     ForeignDatabase,
     Row,
@@ -56,7 +57,8 @@ def open_sqlite(place: str, clock: Clock) -> SqliteEngine:
 
 def _prepare_folder(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # SQLite syncs the folder of its file, but none above
+            make_folder(str(path.parent))
     except OSError as error:
         raise _from_os(error, str(path)) from error
     refuse_network_home(path.parent)
@@ -65,13 +67,19 @@ def _prepare_folder(path: Path) -> None:
 def _check_header(path: Path) -> None:
     try:
         with path.open("rb") as file:
-            head = file.read(len(_HEADER))
+            head, page = file.read(len(_HEADER)), int.from_bytes(file.read(2), "big")
+            size = file.seek(0, os.SEEK_END)
     except FileNotFoundError:
         return
     except OSError as error:
         raise _from_os(error, str(path)) from error
-    if head and head != _HEADER:
+    # With a journal beside it, it was cut off while it was made, and SQLite takes that back by itself.
+    if not head or os.path.exists(f"{path}-journal"):
+        return
+    if head != _HEADER:
         raise DamagedDatabase(str(path), "it does not begin like a SQLite file")
+    if size < page:  # SQLite would take it for an empty one, and begin anew
+        raise DamagedDatabase(str(path), f"it is cut off after {size} bytes")
 
 
 def _from_os(error: OSError, place: str) -> DiskFull | UnwritableHome | DiskFault:
@@ -85,6 +93,15 @@ def _from_os(error: OSError, place: str) -> DiskFull | UnwritableHome | DiskFaul
 def sqlite_version() -> tuple[str, bool]:
     """Return the version of the linked SQLite, and whether it needs writers to take turns by a lock of ours."""
     return sqlite3.sqlite_version, sqlite3.sqlite_version_info < (3, 51, 3)
+
+
+def _file_at(place: str) -> tuple[int, int] | None:
+    """Return which file lies at ``place`` now, or None where there is none."""
+    try:
+        found = os.stat(place)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class WriteLock:
@@ -158,11 +175,20 @@ class SqliteEngine:
         self._write_lock = _NoLock() if place == IN_MEMORY else WriteLock(f"{place}.lock")
         try:
             self._connection = self._connect(place)
+            self._file = _file_at(place)
         except BaseException:
             self._write_lock.close()
             raise
 
     def _connect(self, place: str) -> sqlite3.Connection:
+        try:
+            return self._connect_sharing(place)
+        except DiskFull:
+            # No space for the file that connections share. Without it there is one connection at a time, which
+            # is enough to read; and if another one is there, so is the file.
+            return self._connect_sharing(place, "pragma locking_mode = exclusive")
+
+    def _connect_sharing(self, place: str, first: str = "") -> sqlite3.Connection:
         with self._errors():
             connection = sqlite3.connect(
                 place,
@@ -173,6 +199,7 @@ class SqliteEngine:
             )
         try:
             with self._errors():
+                connection.execute(first)
                 self._set_up(connection)
         except BaseException:
             connection.close()
@@ -216,6 +243,9 @@ class SqliteEngine:
                 if full_sync is not self._is_full_sync:
                     execute(f"pragma synchronous = {'full' if full_sync else 'normal'}")
                     self._is_full_sync = full_sync
+                if _file_at(self.name) != self._file:
+                    # An open file lives on without a name: all would be well until this process ends.
+                    raise DatabaseGone(self.name)
                 execute("begin immediate")
                 yield
                 execute("commit")
@@ -264,9 +294,19 @@ class SqliteEngine:
 
     def check(self) -> None:
         with self._thread_lock, self._errors():
-            answer = self._connection.execute("pragma quick_check(1)").fetchone()[0]
+            # Not `quick_check`, which leaves out whether the rows are where the indexes say.
+            answer = self._connection.execute("pragma integrity_check(1)").fetchone()[0]
         if answer != "ok":
             raise DamagedDatabase(self.name, answer)
+
+    def copy_to(self, path: str) -> None:
+        with self._thread_lock, self._errors():
+            copy = sqlite3.connect(path, isolation_level=None)
+            try:
+                # In one go: of all pages as they stand now, whoever writes meanwhile.
+                self._connection.backup(copy)
+            finally:
+                copy.close()
 
     def close(self) -> None:
         with self._thread_lock:
@@ -286,6 +326,9 @@ class SqliteEngine:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:
+            # The driver's own message, which cites what is stored, is no text either.
+            raise DamagedDatabase(self.name, error) from error
         except sqlite3.Error as error:
             translated = self._translate(error)
             if translated is None:
@@ -294,7 +337,9 @@ class SqliteEngine:
 
     def _translate(self, error: sqlite3.Error) -> Exception | None:
         family = getattr(error, "sqlite_errorcode", 0) & _CODE_MASK
-        if family in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        # The driver says by its message alone that a text is none; and names that are gone were in the schema.
+        says_damage = str(error).startswith(("Could not decode to UTF-8", "no such column", "no such table"))
+        if family in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or says_damage:
             return DamagedDatabase(self.name, error)
         if family in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return DatabaseBusy(self.name, BUSY_S_MAX)
@@ -308,7 +353,8 @@ class SqliteEngine:
     def _has_little_space(self) -> bool:
         # Without space the shared-memory file cannot grow, and SQLite calls that an I/O error.
         with suppress(OSError):
-            return shutil.disk_usage(Path(self.name).parent).free < _LITTLE_SPACE_BYTES
+            disk = os.statvfs(Path(self.name).parent)
+            return disk.f_bavail * disk.f_frsize < _LITTLE_SPACE_BYTES
         return False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -13,9 +13,11 @@ from weft.model.records import (
     TaskPage,
     TaskRecord,
     TaskState,
+    TookRecord,
     index_from_bytes,
     index_to_bytes,
 )
+from weft.model.states import TASK_FINAL
 from weft.store.engine import Engine, Row, statements
 
 PAGE: Final = 1000
@@ -32,6 +34,25 @@ attempt_to_row = attrgetter(
     *("log", "failure"),
 )
 """The row of the statement ``put_attempt``, in its order of names."""
+
+
+_INDEXED: Final = ("waiting", "running", "retrying", "failed")
+
+
+def count_rows(tasks: Sequence[TaskRecord]) -> list[tuple[object, ...]]:
+    """Return the rows of the statement ``count_ended`` for those of ``tasks`` that are in a final state."""
+    counts: dict[tuple[str, int, str, str], list[int]] = {}
+    for task in tasks:
+        if task.state not in TASK_FINAL:
+            continue
+        key = (task.run, task.node, task.kind, task.state)
+        count = counts.setdefault(key, [0, 0, task.started_ms, 0])
+        count[0] += 1
+        count[1] += task.attempt
+        if task.started_ms and not 0 < count[2] <= task.started_ms:
+            count[2] = task.started_ms
+        count[3] = max(count[3], task.ended_ms)
+    return [(*key, *count) for key, count in counts.items()]
 
 
 def task_from_row(row: Row) -> TaskRecord:
@@ -64,7 +85,7 @@ class Tasks:
         node, idx = _cursor_from_text(cursor) if cursor else _BEFORE_ALL
         tasks = self._page(run, node, idx, limit + 1, state)
         more = len(tasks) > limit
-        return TaskPage(tasks[:limit], _cursor_to_text(tasks[limit - 1]) if more else None)
+        return TaskPage(tasks[:limit], cursor_of(tasks[limit - 1]) if more else None)
 
     def outcomes(self, run: str) -> Iterator[TaskRecord]:
         """Yield every recorded instance in program order, page by page: what a resume replays."""
@@ -74,13 +95,23 @@ class Tasks:
             node, idx = tasks[-1].node, tasks[-1].index_bytes
 
     def counts(self, run: str) -> list[TaskCount]:
-        """Return how many instances of each node are in each state; for runs too big to list."""
+        """Return how many instances of each node are in each state, in constant time however many there are."""
         rows = self._engine.execute(self._sql["counts"], {"run": run})
         # A sum is a decimal in PostgreSQL.
         return [
             TaskCount(node, kind, state, count, int(attempts), started, ended)
             for node, kind, state, count, attempts, started, ended in rows
         ]
+
+    def took(self, run: str) -> list[TookRecord]:
+        """Return what the calls of each node took that ended well. It reads all rows of the run."""
+        rows = self._engine.execute(self._sql["took"], {"run": run})
+        # A sum is a decimal in PostgreSQL.
+        return [TookRecord(node, count, int(total), most) for node, count, total, most in rows]
+
+    def sources(self, run: str) -> list[str]:
+        """Return the runs that results were taken over from. It reads all rows of the run."""
+        return [source for (source,) in self._engine.execute(self._sql["sources"], {"run": run})]
 
     def find_cached(self, key: str, *, not_before_ms: int = 0) -> TaskRecord | None:
         """Return the newest success of any run with this key that ended at ``not_before_ms`` or later."""
@@ -107,7 +138,8 @@ class Tasks:
 
     def _page(self, run: str, node: int, idx: bytes, count: int, state: TaskState | None) -> list[TaskRecord]:
         params = {"run": run, "node": node, "idx": idx, "count": count, "state": state}
-        rows = self._engine.execute(self._sql["page_of_state" if state else "page"], params)
+        name = "page" if state is None else "page_of_indexed_state" if state in _INDEXED else "page_of_state"
+        rows = self._engine.execute(self._sql[name], params)
         return [task_from_row(row) for row in rows]
 
 
@@ -115,7 +147,8 @@ def _attempt_from_row(row: Row) -> AttemptRecord:
     return AttemptRecord(row[0], row[1], index_from_bytes(row[2]), *row[3:])
 
 
-def _cursor_to_text(task: TaskRecord) -> str:
+def cursor_of(task: TaskRecord) -> str:
+    """Return the cursor of what follows ``task`` in program order."""
     return f"{task.node}-{task.index_bytes.hex()}"
 
 

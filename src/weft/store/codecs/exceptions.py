@@ -1,18 +1,26 @@
 """Exceptions as values: rebuilt without calling their own ``__init__``, with cause, context, notes and fields.
 
 The traceback goes along as text, under the attribute ``__weft_traceback__``; frames stay where they are.
+``__weft_raised__`` says which task it came out of first, so that its copies can be told to be one exception.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copyreg
-import traceback
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import traceback
+else:
+    traceback = deferred("traceback")
 
 TRACEBACK: Final = "__weft_traceback__"
+RAISED: Final = "__weft_raised__"
 _TRACEBACK_CHARACTERS_MAX: Final = 65_536
 _CHAIN_MAX: Final = 50
 _REPR_CHARACTERS_MAX: Final = 1_000
@@ -95,7 +103,9 @@ def _reduce_its_way(error: BaseException, bonds: dict[str, Any]) -> Any:
 
 def _state(error: BaseException, bonds: dict[str, Any], manner: Manner) -> dict[str, Any]:
     attributes = {
-        name: item for name, item in error.__dict__.items() if name != TRACEBACK and manner.keep(item)
+        name: item
+        for name, item in error.__dict__.items()
+        if name not in (TRACEBACK, RAISED) and manner.keep(item)
     }
     fields = {name: item for name, item in _fields(error) if manner.keep(item)}
     arguments = tuple(item if manner.keep(item) else _text(item) for item in error.args)
@@ -106,6 +116,8 @@ def _bonds(error: BaseException, manner: Manner) -> dict[str, Any]:
     bonds: dict[str, Any] = {"traceback": traceback_text(error), "suppress": error.__suppress_context__}
     if "__notes__" in error.__dict__:
         bonds["notes"] = error.__notes__
+    if RAISED in error.__dict__:
+        bonds["raised"] = error.__dict__[RAISED]
     if manner.chain is None or id(error) in manner.chain:
         bonds |= {"cause": error.__cause__, "context": error.__context__}
     return bonds
@@ -156,6 +168,8 @@ def _restore_bonds(error: BaseException, state: dict[str, Any]) -> None:
         error.__notes__ = state["notes"]
     if state["traceback"]:
         error.__dict__[TRACEBACK] = state["traceback"]
+    if "raised" in state:
+        error.__dict__[RAISED] = state["raised"]
 
 
 def traceback_text(error: BaseException) -> str:

@@ -6,11 +6,16 @@ pickled. The file is readable by any safetensors library; the order of a dict is
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from weft.seams import deferred
 from weft.store.codecs.port import Codec, Declined, Encoded, ReadPart
+
+if TYPE_CHECKING:
+    import json
+else:
+    json = deferred("json")
 
 NAME: Final = "safetensors"
 _SOLO: Final = "value"

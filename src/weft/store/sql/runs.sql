@@ -84,6 +84,13 @@ where id = :run and cancel_requested_ms = 0 and state in ('running', 'failing', 
 -- name: cancel_requested
 select cancel_requested_ms from runs where id = :run
 
+-- Only in a copy of the database, whose runs nobody drives.
+-- name: disown_all
+update runs set owner = null, lease_until_ms = 0 where owner is not null
+
+-- name: count
+select count(*) from runs
+
 -- name: standing
 select state, owner, fence, lease_until_ms, journal_head, journal_count from runs where id = :run
 
@@ -129,6 +136,9 @@ returning program
 
 -- name: delete_tasks
 delete from tasks where run = :run
+
+-- name: delete_counts
+delete from task_counts where run = :run
 
 -- name: delete_attempts
 delete from attempts where run = :run

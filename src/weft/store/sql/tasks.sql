@@ -47,6 +47,16 @@ select
 from tasks where run = :run and (node, idx) > (:node, :idx) and state = :state
 order by node, idx limit :count
 
+-- As `page_of_state`, for the states that the index `tasks_by_state` holds.
+-- name: page_of_indexed_state
+select
+    run, node, idx, path, kind, state, attempt, key, started_ms, ended_ms, cpu_ms, memory_bytes,
+    executor, worker, source, reason, inputs, outcome
+from tasks
+where run = :run and (node, idx) > (:node, :idx) and state = :state
+    and state in ('waiting', 'running', 'retrying', 'failed')
+order by node, idx limit :count
+
 -- name: named
 select
     run, node, idx, path, kind, state, attempt, key, started_ms, ended_ms, cpu_ms, memory_bytes,
@@ -72,10 +82,32 @@ from tasks
 where key = :key and key is not null and state in ('succeeded', 'reused') and run || '' = :run
 order by ended_ms desc limit 1
 
+-- name: count_ended
+insert into task_counts (run, node, kind, state, instances, attempts, started_ms, ended_ms)
+values (:run, :node, :kind, :state, :instances, :attempts, :started_ms, :ended_ms)
+on conflict (run, node, kind, state) do update set
+    instances = task_counts.instances + excluded.instances,
+    attempts = task_counts.attempts + excluded.attempts,
+    started_ms = case
+        when task_counts.started_ms = 0 then excluded.started_ms
+        when excluded.started_ms = 0 or excluded.started_ms > task_counts.started_ms then task_counts.started_ms
+        else excluded.started_ms
+    end,
+    ended_ms = case
+        when excluded.ended_ms > task_counts.ended_ms then excluded.ended_ms else task_counts.ended_ms
+    end
+
+-- The ended ones by their counts, the others by the index `tasks_by_state`. Of its states only `failed` is a
+-- final one; written as an inequality, because with `<>` SQLite reads all tasks of the run instead.
 -- name: counts
-select node, kind, state, count(*), sum(attempt), min(started_ms), max(ended_ms)
-from tasks where run = :run
-group by node, kind, state order by node, kind, state
+select node, kind, state, instances, attempts, started_ms, ended_ms
+from task_counts where run = :run
+union all
+select node, kind, state, count(*), sum(attempt), coalesce(min(nullif(started_ms, 0)), 0), max(ended_ms)
+from tasks
+where run = :run and state in ('waiting', 'running', 'retrying', 'failed') and state > 'failed'
+group by node, kind, state
+order by 1, 2, 3
 
 -- name: attempts
 select run, node, idx, attempt, state, started_ms, ended_ms, executor, worker, log, failure
@@ -86,3 +118,27 @@ order by attempt
 select run, node, idx, attempt, state, started_ms, ended_ms, executor, worker, log, failure
 from attempts where run = :run and (node, idx, attempt) > (:node, :idx, :attempt)
 order by node, idx, attempt limit :count
+
+-- What each step call took, of those taken over too: their times are those of the run that did the work.
+-- name: took
+select node, count(*), sum(ended_ms - started_ms), max(ended_ms - started_ms)
+from tasks
+where run = :run and kind = 'call' and state in ('succeeded', 'reused') and started_ms > 0
+group by node
+order by node
+
+-- What an audit compares: the rows counted anew, and the counts that were kept.
+-- name: recount
+select node, kind, state, count(*), sum(attempt), coalesce(min(nullif(started_ms, 0)), 0), max(ended_ms)
+from tasks where run = :run
+group by node, kind, state order by 1, 2, 3
+
+-- name: ended_counts
+select node, kind, state, instances, attempts, started_ms, ended_ms
+from task_counts where run = :run order by 1, 2, 3
+
+-- name: count_attempts
+select count(*) from attempts where run = :run
+
+-- name: sources
+select distinct source from tasks where run = :run and source is not null order by source
