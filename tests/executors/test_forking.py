@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.executors.bench import HERE, Bench, value
+from tests.executors.bench import HERE, WAIT_S, Bench, end_nursery, start_mother, value
 
 from weft.executors import launch
 from weft.executors.local import LocalExecutor
@@ -118,18 +118,18 @@ def test_a_nursery_with_another_hash_seed_is_not_used(project):
     assert value(bench.call("parent_and_variable", "PYTHONHASHSEED"))[1] == "5"
     executor.close()
     assert launch._spare is not None
-    pid, control = launch.take((), {"PYTHONHASHSEED": "0"})
-    control.close()
-    os.waitpid(pid, 0)
+    end_nursery(*launch.take((), {"PYTHONHASHSEED": "0"}))
 
 
 def test_a_job_is_cancelled_while_the_project_is_still_imported(project):
-    (project / "slow.py").write_text("import time\ntime.sleep(0.5)\n")
+    slow = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.005)\n"
+    (project / "slow.py").write_text(slow)
     executor = LocalExecutor(cpu=2)
     bench = Bench(executor, project, preload=("toy_steps", "slow"), sys_path=(str(project), HERE))
     first, second = bench.send("echo", 1), bench.send("echo", 2)
     executor.cancel(bench.run, [first])
-    assert bench.wait(first, 0.4).failure.kind == "cancelled"
+    assert bench.wait(first).failure.kind == "cancelled"
+    (project / "go").touch()
     assert value(bench.wait(second)) == 2
     executor.close()
 
@@ -156,7 +156,9 @@ def test_a_nursery_is_forked_only_from_a_driver_with_the_pinned_seed(project, se
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": root}
     command = [sys.executable, "-c", FORKING_DRIVER, str(project)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=True
+    )
     forked, inside, printed = done.stdout.splitlines()
     assert forked == str(seed == "0")
     assert inside == f"0 {seed == '0'}"
@@ -168,6 +170,7 @@ def test_the_order_to_fork_is_the_one_on_the_wire():
 
 
 def test_nurseries_of_later_runs_come_from_one_loaded_interpreter(project):
+    start_mother()
     parents = []
     for run in ("run1", "run2"):
         executor = LocalExecutor(cpu=1)
@@ -180,10 +183,13 @@ def test_nurseries_of_later_runs_come_from_one_loaded_interpreter(project):
 
 
 def test_a_killed_mother_is_replaced(project):
+    start_mother()
     for run in ("run1", "run2", "run3"):
+        if launch._mother is not None:
+            os.kill(launch._mother.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, launch._mother.pid, os.WEXITED | os.WNOWAIT)  # the kernel takes its time
         executor = LocalExecutor(cpu=1)
         bench = Bench(executor, project, run=run)
         assert value(bench.call("echo", run)) == run
         executor.close()
-        if launch._mother is not None:
-            os.kill(launch._mother.pid, signal.SIGKILL)
+        start_mother()

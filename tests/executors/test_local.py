@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from tests.executors.bench import Bench, is_alive, value, wait_for
+from tests.executors.bench import WAIT_S, Bench, is_alive, value, wait_for
 
 from weft.executors.local import LocalExecutor
 from weft.executors.port import Ended, ImpossibleRequest, Started
@@ -38,32 +38,31 @@ def test_each_job_is_started_before_it_ends(bench):
     assert next(event for event in bench.events if isinstance(event, Started)).jobs == (job,)
 
 
-def test_two_slots_run_two_sleepers_at_a_time_in_warm_workers(bench):
-    bench.call("noop")
+# What runs together is tested by jobs that wait for one another, and not by the clock: they end only if it is so.
+
+
+def test_two_slots_run_two_jobs_at_a_time_in_warm_workers(bench, tmp_path):
     start = time.monotonic()
-    jobs = [bench.send("sleep", 0.2) for _ in range(6)]
-    pids = {value(report) for report in bench.wait_all(jobs)}
-    took = time.monotonic() - start
-    assert 0.6 <= took < 1.1
-    assert len(pids) == 2
+    jobs = [bench.send("sleep", 0.1) for _ in range(6)]
+    bench.wait_all(jobs)
+    assert time.monotonic() - start >= 0.3  # never three
+    jobs = [bench.send("meet", str(tmp_path), number, (number // 2 + 1) * 2) for number in range(6)]
+    assert len({value(report) for report in bench.wait_all(jobs)}) == 2
 
 
-def test_twelve_sleepers_of_one_second_on_four_slots_take_under_four_seconds(tmp_path):
+def test_twelve_jobs_on_four_slots_take_three_turns(tmp_path):
     executor = LocalExecutor(cpu=4)
     bench = Bench(executor, tmp_path)
-    start = time.monotonic()
-    jobs = [bench.job("sleep", 1.0) for _ in range(12)]
+    jobs = [bench.job("meet", str(tmp_path), number, (number // 4 + 1) * 4) for number in range(12)]
     executor.submit(jobs)
     bench.wait_all([job.id for job in jobs])
-    took = time.monotonic() - start
     executor.close()
-    assert took < 4
 
 
 def test_ten_thousand_tiny_jobs_pass_in_batches_and_in_order(bench):
     jobs = [bench.job("echo", number) for number in range(10_000)]
     bench.executor.submit(jobs)
-    reports = bench.wait_all([job.id for job in jobs], 30)
+    reports = bench.wait_all([job.id for job in jobs])
     assert [value(report) for report in reports] == list(range(10_000))
     starts = [event for event in bench.events if isinstance(event, Started)]
     assert len(starts) < 1_000
@@ -115,12 +114,11 @@ def test_a_signal_is_named_as_the_cause(bench, number, text):
 
 def test_a_worker_killed_from_outside_costs_one_attempt(bench):
     worker = value(bench.call("pid"))
-    first, second = bench.send("sleep", 0.3), bench.send("sleep", 0.3)
+    first, second = bench.send("sleep", 60), bench.send("sleep", 0.1)
     while not any(isinstance(event, Started) and first in event.jobs for event in bench.events):
         bench.poll(1)
-    os.kill(worker, signal.SIGKILL)
-    kinds = sorted(report.outcome for report in bench.wait_all([first, second]))
-    assert kinds == ["fail", "ok"]
+    os.kill(worker, signal.SIGKILL)  # the idle worker has got the first job
+    assert [report.outcome for report in bench.wait_all([first, second])] == ["fail", "ok"]
 
 
 def test_last_output_is_told_with_the_death(bench):
@@ -141,9 +139,7 @@ def test_a_child_that_falls_out_of_a_step_is_no_worker(bench):
 
 
 def test_timeout_raises_in_the_step_and_its_cleanup_runs(bench, tmp_path):
-    start = time.monotonic()
     report = bench.call("tidy", str(tmp_path / "mark"), limits=Limits(timeout_ms=200))
-    assert time.monotonic() - start < 2
     assert report.failure.kind == "timeout"
     assert report.failure.type == "weft.errors.StepTimeout"
     assert "ran past its timeout of 0.2 s" in report.failure.message
@@ -153,7 +149,7 @@ def test_timeout_raises_in_the_step_and_its_cleanup_runs(bench, tmp_path):
 def test_a_step_that_swallows_the_timeout_is_killed_after_the_grace(bench, tmp_path):
     start = time.monotonic()
     report = bench.call("stubborn", str(tmp_path / "mark"), limits=Limits(timeout_ms=200))
-    assert 0.5 <= time.monotonic() - start < 3
+    assert time.monotonic() - start >= 0.5
     assert report.failure.kind == "timeout"
 
 
@@ -188,9 +184,7 @@ def test_a_detached_child_of_a_succeeded_step_ends_with_the_run(bench, tmp_path)
 @linux_only
 @pytest.mark.parametrize("step", ["eat", "eat_in_child"])
 def test_memory_is_limited_for_the_step_and_its_children(bench, step):
-    start = time.monotonic()
     report = bench.call(step, 400, limits=Limits(memory_bytes=200 << 20))
-    assert time.monotonic() - start < 10
     assert report.failure.kind == "memory"
     assert report.failure.type == "weft.errors.OutOfMemory"
     told = re.search(
@@ -223,7 +217,7 @@ def test_cancel_of_a_deaf_step_kills_it_after_the_grace(bench, tmp_path):
     start = time.monotonic()
     bench.executor.cancel(bench.run, [job], grace_ms=200)
     assert bench.wait(job).failure.kind == "cancelled"
-    assert 0.2 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.2
 
 
 def test_queued_jobs_are_cancelled_at_once_and_never_start(bench):
@@ -272,20 +266,17 @@ def test_admission_never_overcommits_cores(bench):
     assert time.monotonic() - start >= 0.6
 
 
-def test_halves_of_cores_run_together(bench):
-    bench.call("noop")
-    start = time.monotonic()
-    jobs = [bench.send("sleep", 0.3, limits=Limits(cpu=0.5)) for _ in range(4)]
+def test_halves_of_cores_run_together(bench, tmp_path):
+    jobs = [bench.send("meet", str(tmp_path), number, 4, limits=Limits(cpu=0.5)) for number in range(4)]
     bench.wait_all(jobs)
-    assert time.monotonic() - start < 0.6
 
 
-def test_glue_does_not_wait_for_cores(bench):
-    sleepers = [bench.send("sleep", 1.0) for _ in range(2)]
-    start = time.monotonic()
+def test_glue_does_not_wait_for_cores(bench, tmp_path):
+    jobs = [bench.send("hold", str(tmp_path / "go")) for _ in range(2)]
     bench.call("noop", is_call=False)
-    assert time.monotonic() - start < 0.8
-    bench.wait_all(sleepers)
+    assert not bench.reports.keys() & set(jobs)
+    (tmp_path / "go").touch()
+    bench.wait_all(jobs)
 
 
 def test_a_request_above_the_machine_is_clamped_with_a_warning(bench):
@@ -330,22 +321,24 @@ def test_the_death_of_the_driver_ends_all(tmp_path):
     mark = tmp_path / "pids"
     pid = os.fork()
     if pid == 0:
-        executor = LocalExecutor(cpu=2)
-        bench = Bench(executor, tmp_path)
-        worker = value(bench.call("pid"))
-        bench.send("with_children", str(tmp_path))
-        while not (tmp_path / "detached").exists():
-            bench.poll(0.01)
-        fresh = tmp_path / "fresh"
-        fresh.write_text(f"{worker}")
-        fresh.rename(mark)
-        time.sleep(30)
-        os._exit(0)
+        try:
+            executor = LocalExecutor(cpu=2)
+            bench = Bench(executor, tmp_path)
+            worker = value(bench.call("pid"))
+            bench.send("with_children", str(tmp_path))
+            while not (tmp_path / "detached").exists():
+                bench.poll(0.01)
+            fresh = tmp_path / "fresh"
+            fresh.write_text(f"{worker}")
+            fresh.rename(mark)
+            time.sleep(WAIT_S)
+        finally:
+            os._exit(1)  # never back into the tests
     worker = int(wait_for(mark))
     detached = int((tmp_path / "detached").read_text())
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    until = time.monotonic() + 5
+    until = time.monotonic() + WAIT_S / 3
     while is_alive(worker) or is_alive(detached):
         assert time.monotonic() < until, "something outlived the driver"
         time.sleep(0.01)
@@ -360,7 +353,7 @@ def test_a_killed_nursery_is_replaced_and_its_jobs_are_lost(bench, tmp_path):
     child = int(wait_for(tmp_path / "child"))
     os.kill(nursery, signal.SIGKILL)
     assert bench.wait(job).failure.kind == "lost"
-    until = time.monotonic() + 5
+    until = time.monotonic() + WAIT_S / 3
     while is_alive(child):
         assert time.monotonic() < until, "a child outlived its worker and its nursery"
         time.sleep(0.002)
@@ -372,8 +365,8 @@ def test_wake_ends_a_poll(bench):
     bench.call("noop")
     bench.executor.wake()
     start = time.monotonic()
-    assert bench.executor.poll(5) == []
-    assert time.monotonic() - start < 1
+    assert bench.executor.poll(WAIT_S) == []
+    assert time.monotonic() - start < WAIT_S / 2
 
 
 def test_two_runs_share_one_executor(bench, tmp_path):

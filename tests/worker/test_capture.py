@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from weft.worker.capture import WARN, pack_record, unpack_record
-from weft.worker.logs import LogLine, LogWriter, log_path, read_log
+from weft.worker.logs import LogLine, LogReader, LogWriter, log_path, read_log
 from weft.worker.wire import FrameReader, frame
 
 
@@ -88,19 +88,45 @@ def test_a_full_log_without_loss_has_no_marker_of_loss(path):
     assert [line.stream for line in read_log(path)] == ["out"] * 100
 
 
+def numbers(lines) -> list[int]:
+    return [int(line.text.split()[1]) for line in lines if line.stream == "out"]
+
+
 def test_a_log_that_turns_while_it_is_followed_is_read_to_its_end(path):
-    writer = LogWriter(path, 4000)
-
-    def write_more() -> bool:
-        for number in range(last[0] + 1, last[0] + 11):
-            writer.append(number, "out", f"line {number}\n")
-            last[0] = number
-        return last[0] < 299
-
-    last = [-1]
-    seen = [int(line.text.split()[1]) for line in read_log(path, wait=write_more) if line.stream == "out"]
+    writer, reader, seen = LogWriter(path, 4000), LogReader(path), []
+    assert list(reader.read()) == []  # it wrote nothing yet
+    for number in range(300):
+        writer.append(number, "out", f"line {number}\n")
+        if number % 10 == 0:
+            seen += numbers(reader.read())
     writer.close()
-    assert seen == list(range(300))
+    assert seen + numbers(reader.read()) == list(range(300))
+
+
+def test_a_follower_that_falls_behind_meets_the_marker_and_the_latest_lines(path):
+    writer, reader = LogWriter(path, 4000), LogReader(path)
+    writer.append(0, "out", "line 0\n")
+    assert numbers(reader.read()) == [0]
+    for number in range(1, 3000):
+        writer.append(number, "out", f"line {number}\n")
+    late = list(reader.read())
+    writer.close()
+    assert ["were dropped here" in line.text for line in late if line.stream == "weft"] == [True]
+    assert numbers(late)[-1] == 2999
+    assert list(reader.read()) == []
+
+
+def test_a_follower_may_skip_to_the_latest_lines(path):
+    writer, reader = LogWriter(path, 1 << 20), LogReader(path)
+    for number in range(1000):
+        writer.append(number, "out", f"line {number}\n")
+    found = numbers(reader.read(bytes_max=200))
+    assert found == list(range(1000 - len(found), 1000))
+    assert 0 < len(found) < 12
+    writer.append(0, "out", "half ")
+    assert list(reader.read(bytes_max=200)) == []
+    assert [line.text for line in reader.rest()] == ["half "]
+    writer.close()
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,7 @@ import pytest
 
 from weft.worker.context import (
     Current,
-    DamagedCheckpoint,
     activate,
-    checkpoint,
-    checkpoint_path,
     current,
     deactivate,
     progress,
@@ -21,9 +18,7 @@ from weft.worker.context import (
 @pytest.fixture
 def attempt(tmp_path):
     said = []
-    now = Current(
-        "r1", "train[3]", 2, "key", work_folder=str(tmp_path / "w"), checkpoint_folder=str(tmp_path / "c")
-    )
+    now = Current("r1", "train[3]", 2, "key", work_folder=str(tmp_path / "w"))
     activate(now, said.append)
     yield said
     deactivate()
@@ -66,32 +61,7 @@ def test_the_work_folder_is_made_only_when_asked_for(attempt, tmp_path):
     assert not (tmp_path / "w").exists()
 
 
-def test_a_checkpoint_is_kept_for_the_next_attempt(attempt, tmp_path):
-    assert checkpoint.load("nothing") == "nothing"
-    checkpoint.save({"epoch": 1})
-    checkpoint.save({"epoch": 2})
-    deactivate()
-    activate(Current("r1", "train[3]", 3, "key", checkpoint_folder=str(tmp_path / "c")), None)
-    assert checkpoint.load() == {"epoch": 2}
-    assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".pickle"]
-
-
-def test_a_checkpoint_of_another_task_is_not_seen(attempt, tmp_path):
-    checkpoint.save(1)
-    activate(Current("r1", "train[4]", 1, "other", checkpoint_folder=str(tmp_path / "c")), None)
-    assert checkpoint.load() is None
-
-
-def test_a_damaged_checkpoint_is_reported_not_ignored(attempt, tmp_path):
-    checkpoint.save(1)
-    checkpoint_path(tmp_path / "c", "key").write_bytes(b"\x80\x05garbage")
-    with pytest.raises(DamagedCheckpoint, match=r"train\[3\]"):
-        checkpoint.load()
-
-
-def test_in_a_plain_call_checkpoints_and_progress_do_nothing():
-    checkpoint.save(1)
-    assert checkpoint.load(5) == 5
+def test_in_a_plain_call_progress_does_nothing():
     progress(1, 2)
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from weft.executors.port import Capacity, ImpossibleRequest
 from weft.model.jobs import Limits
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import shutil
+    import subprocess
+else:
+    shutil = deferred("shutil")
+    subprocess = deferred("subprocess")
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -48,8 +56,7 @@ def find_gpus() -> tuple[str, ...]:
     return tuple(answer.stdout.split()) if answer.returncode == 0 else ()
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """What one worker holds while it runs: give it back once."""
 
     cpu: float
@@ -57,23 +64,27 @@ class Grant:
     gpus: tuple[str, ...] = ()
 
 
-@dataclass
 class Budget:
     """What is there and what is free. ``gpus`` None: looked for when the first step asks for one."""
 
-    cpu: float
-    memory_bytes: int
-    gpus: tuple[str, ...] | None = None
-    find: Callable[[], tuple[str, ...]] = field(default=find_gpus)
-
-    def __post_init__(self) -> None:
-        self._free_cpu = self.cpu
-        self._free_memory = self.memory_bytes
-        self._free_gpus = list(self.gpus or ())
+    def __init__(
+        self,
+        cpu: float,
+        memory_bytes: int,
+        gpus: tuple[str, ...] | None = None,
+        find: Callable[[], tuple[str, ...]] = find_gpus,
+    ) -> None:
+        self.cpu = cpu
+        self.memory_bytes = memory_bytes
+        self.gpus = gpus
+        self._find = find
+        self._free_cpu = cpu
+        self._free_memory = memory_bytes
+        self._free_gpus = list(gpus or ())
 
     def devices(self) -> tuple[str, ...]:
         if self.gpus is None:
-            self.gpus = self.find()
+            self.gpus = self._find()
             self._free_gpus = list(self.gpus)
         return self.gpus
 

@@ -21,6 +21,7 @@ from weft.executors.admission import count_cores, count_memory
 from weft.executors.port import Capacity, Ended, Event, Started
 from weft.model.context import RunContext
 from weft.model.jobs import Job, Limits, Report
+from weft.worker import checkpoints
 from weft.worker.context import Current, activate, deactivate
 from weft.worker.logs import LogWriter, log_path
 from weft.worker.process import JobEvaluator, broken_report, load_evaluator
@@ -90,10 +91,10 @@ class InlineExecutor:
     def _run(self, job: Job) -> Report:
         context = self._contexts[job.run]
         log = _Log(context, job)
-        folders = context.work_folder, context.checkpoint_folder
-        now = Current(job.run, job.task, job.attempt, job.key, *folders)
+        now = Current(job.run, job.task, job.attempt, job.key, context.work_folder)
         started_ms = time.time_ns() // 1_000_000
         activate(now, lambda text: log.put("progress", text))
+        checkpoints.enter(context, job)
         try:
             with log.copying():
                 report = self._evaluator(context).evaluate(job)
@@ -101,6 +102,7 @@ class InlineExecutor:
             report = broken_report(job, error)
         finally:
             deactivate()
+            checkpoints.leave()
             log.close()
         report.started_ms, report.ended_ms = started_ms, time.time_ns() // 1_000_000
         report.log_bytes = log.size_bytes

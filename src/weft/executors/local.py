@@ -6,9 +6,9 @@ State: the budget, the backlog, one nest (a nursery and its workers) for each ru
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,8 +23,14 @@ from weft.executors.port import Capacity, Ended, Event, Notice, Started
 from weft.executors.processes import kill_session
 from weft.model.context import RunContext
 from weft.model.jobs import Job, Limits, Report
+from weft.seams import deferred
 from weft.worker.stops import cancelled_report, stop_report
 from weft.worker.wire import Done
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = deferred("shutil")
 
 _GLUE_WORKERS_MAX = 2
 _EXIT_GRACE_MS = 1_000
@@ -258,9 +264,13 @@ class LocalExecutor:
             self._top_up(hand)
 
     def _hold(self, hand: Hand, job: Job, report: Report, kind: str) -> None:
-        if kind == "cancelled" and (hand.stop is None or hand.stop[0] != job.id):
+        if kind == "cancelled" and hand.stop is None:
+            # Nobody here has told it to end: the machine is being taken away, or somebody wants its place.
+            hand.stop = (job.id, "preempted")
+            hand.held = stop_report(job, "preempted", report.failure.traceback if report.failure else "")
+            hand.held.ended_ms = report.ended_ms
+        elif kind == "cancelled" and hand.stop is not None and hand.stop[0] != job.id:
             hand.outstanding.appendleft(job)  # the signal was for the job before; this one starts again
-            hand.stop = hand.stop or (-1, kind)
         else:
             hand.stop = (job.id, kind)
             hand.held = report

@@ -22,7 +22,6 @@ import socket
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 
 import msgspec
 
@@ -65,8 +64,7 @@ _BOOT = (
 )
 
 
-@dataclass
-class Ward:
+class Ward(msgspec.Struct):
     """One live worker, as its nursery sees it."""
 
     number: int
@@ -331,6 +329,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(ImportError):  # without a project yet, so that all forks have it
         importlib.import_module(EVALUATOR.partition(":")[0])
+    gc.collect()
+    gc.freeze()  # a nursery forked from this one then looks only through what its own project makes
     Nursery(socket.socket(fileno=CONTROL)).run()
 
 

@@ -27,7 +27,7 @@ class Started(msgspec.Struct, frozen=True, gc=False):
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """A job ended, by itself or because its worker died, was stopped or was never started.
 
-    ``report.failure.kind`` tells: ``lost``, ``memory``, ``timeout`` and ``cancelled`` come from the
+    ``report.failure.kind`` tells: ``lost``, ``preempted``, ``memory``, ``timeout`` and ``cancelled`` come from the
     executor, all other kinds from the evaluator. Each submitted job ends exactly once.
     """
 

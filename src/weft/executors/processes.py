@@ -11,10 +11,15 @@ import os
 import select
 import signal
 import sys
+from typing import TYPE_CHECKING
 
-if sys.platform == "linux":
+from weft.seams import deferred
+
+if TYPE_CHECKING:
     import ctypes
 else:
+    ctypes = deferred("ctypes")
+if sys.platform != "linux":
     import psutil
 
 _PR_SET_PDEATHSIG = 1
@@ -40,10 +45,9 @@ def prefer_for_oom_kill() -> None:
 
 
 if sys.platform == "linux":
-    _libc = ctypes.CDLL(None)
 
     def _control(option: int, value: int) -> None:
-        _libc.prctl(option, value, 0, 0, 0)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
     def children(pid: int) -> list[int]:
         """Return the processes whose parent is ``pid``."""

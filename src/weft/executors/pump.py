@@ -11,7 +11,8 @@ import socket
 import sys
 import termios
 import time
-from dataclasses import dataclass, field
+
+import msgspec
 
 from weft.model.context import RunContext
 from weft.worker.capture import CELL_BYTES, ERR, OUT, SYNC, Cell, unpack_record
@@ -21,8 +22,7 @@ from weft.worker.wire import FrameReader
 _READ_BYTES = 1 << 17
 
 
-@dataclass
-class Pipes:
+class Pipes(msgspec.Struct, eq=False):
     """What leads out of one worker: both ends until it has started, then the pump's."""
 
     records: socket.socket
@@ -90,14 +90,13 @@ def _decoder() -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
 
-@dataclass
-class Pump:
+class Pump(msgspec.Struct, eq=False):
     """Writes the logs of one worker. State: the log that is open, and bytes of a character that is cut."""
 
     context: RunContext
     pipes: Pipes
-    _reader: FrameReader = field(default_factory=FrameReader)
-    _decoders: dict[int, codecs.IncrementalDecoder] = field(default_factory=dict)
+    _reader: FrameReader = msgspec.field(default_factory=FrameReader)
+    _decoders: dict[int, codecs.IncrementalDecoder] = {}
     _writer: LogWriter | None = None
     _writes_for: tuple[int, bytes] | None = None
 

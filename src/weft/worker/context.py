@@ -1,4 +1,4 @@
-"""What a step can ask about itself: ``current()``, ``checkpoint``, ``progress``.
+"""What a step can ask about itself: ``current()`` and ``progress``.
 
 State of this module: ``_active``, the attempt that this process runs now, and what belongs to it. Plain
 globals and no context variables, so that threads which a step starts see them too; a worker runs one
@@ -8,17 +8,20 @@ attempt at a time.
 from __future__ import annotations
 
 import os
-import pickle
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from weft.digest import digest_parts
-from weft.errors import StoredDataError
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = deferred("shutil")
 
 _PROGRESS_INTERVAL_S = 0.1
 
@@ -31,7 +34,7 @@ class Current(msgspec.Struct, frozen=True, gc=False):
         task: the task's path, such as ``train[3]``; "" in a plain call.
         attempt: 1 for the first.
         key: the idempotency key, the same over all attempts of the task; "" in a plain call.
-        work_folder, checkpoint_folder: where Weft keeps them for the whole run; None in a plain call.
+        work_folder: where Weft keeps work folders for the whole run; None in a plain call.
     """
 
     run: str
@@ -39,7 +42,6 @@ class Current(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     key: str
     work_folder: str | None = None
-    checkpoint_folder: str | None = None
 
     def __repr__(self) -> str:
         if not self.run:
@@ -119,71 +121,3 @@ def progress(done: float, total: float | None = None, text: str = "") -> None:
     if now_s >= _next_progress_s or done == total:
         _next_progress_s = now_s + _PROGRESS_INTERVAL_S
         _emit(msgspec.json.encode({"done": done, "total": total, "text": text}).decode() + "\n")
-
-
-class DamagedCheckpoint(StoredDataError):
-    """A checkpoint cannot be read back."""
-
-    code = "damaged-checkpoint"
-
-    def __init__(self, path: Path, task: str, reason: Exception) -> None:
-        super().__init__(
-            f"the checkpoint of {task} cannot be read: {type(reason).__name__}: {reason}",
-            hint=f"Remove {path} to start the step from its beginning.",
-        )
-
-
-class Checkpoint:
-    """A step's own saved state, kept from attempt to attempt of one task."""
-
-    def save(self, value: Any) -> None:
-        """Keep ``value`` for later attempts of this task, in place of what was kept.
-
-        Atomic: a crash leaves the old value or the new one. Does nothing in a plain call.
-        """
-        path = self._path()
-        if path is None:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        with fresh.open("wb") as file:
-            pickle.dump(value, file, protocol=5)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        _sync_folder(path.parent)
-
-    def load(self, default: Any = None) -> Any:
-        """Return what the last ``save`` of this task kept, or ``default``, as in any plain call.
-
-        Raises:
-            DamagedCheckpoint: something was kept, and it cannot be read back.
-        """
-        path = self._path()
-        if path is None or not path.exists():
-            return default
-        try:
-            return pickle.loads(path.read_bytes())
-        except Exception as error:  # unpickling runs the classes' own code
-            raise DamagedCheckpoint(path, _active.task, error) from error
-
-    def _path(self) -> Path | None:
-        if _active.checkpoint_folder is None:
-            return None
-        return checkpoint_path(_active.checkpoint_folder, _active.key)
-
-
-def checkpoint_path(folder: str | Path, key: str) -> Path:
-    """Return where the checkpoint of the task with idempotency key ``key`` lies."""
-    return Path(folder) / f"{_file_name(key)}.pickle"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-checkpoint = Checkpoint()

@@ -53,6 +53,10 @@ class Runtime:
         return set()
 
     @staticmethod
+    def check_iterable(value: Any) -> None:
+        iter(value)
+
+    @staticmethod
     def assertion(message: object) -> AssertionError:
         return AssertionError(message)
 

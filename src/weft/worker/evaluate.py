@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from weft.errors import UserError, WeftError
+from weft.errors import DiskFull, UserError, WeftError
 from weft.lang.steps import Step, wait_for, watch_glue
 from weft.model.context import RunContext
 from weft.model.jobs import Entry, Items, Job, Output, Report
@@ -28,6 +28,7 @@ from weft.store.codecs import fingerprint_value
 from weft.store.faults import DamagedArtifact, Unstorable
 from weft.worker.environment import Runtime, argument_taker, make_function
 from weft.worker.modules import load_module
+from weft.worker.sameness import join_copies, mark
 
 _ATOMS: Final = (int, float, complex, bool, str, bytes, type(None))
 _LEAVES: Final = {-1: "return", -2: "break", -3: "continue"}
@@ -278,6 +279,8 @@ class Evaluation:
             return
         try:
             artifact = self.e.store.put(result, f"the result of {node.path}")
+        except DiskFull as error:
+            raise Gone(self._failure(error, "disk", True)) from None
         except WeftError as error:
             raise Gone(self._failure(error, "weft", False)) from None
         self.result = Output(artifact, (node.out,))
@@ -307,6 +310,7 @@ class Evaluation:
         try:
             if current is None:
                 return work()
+            current = join_copies(current, self.values.values())
             trace = current.__traceback__
             try:
                 raise current
@@ -315,6 +319,8 @@ class Evaluation:
                 return work()
         except UnstorableRead as error:
             raise Gone(self._failure(error, "weft", False)) from None
+        except DiskFull as error:
+            raise Gone(self._failure(error, "disk", True)) from None
         except BaseException as error:  # noqa: BLE001 - the user's function: any exception is its outcome
             raise Gone(self._failure(error, "user", retryable and not isinstance(error, no_retry))) from None
 
@@ -326,6 +332,7 @@ class Evaluation:
             message = str(error)
         except Exception:  # noqa: BLE001 - the user's __str__ may fail
             message = "(its message could not be made)"
+        mark(error, self.job.task)
         exception = self.e.store.put_exception(error)
         return Failure(kind, name.removeprefix("builtins."), message, text, exception, retryable)
 

@@ -6,14 +6,15 @@ error, also those of child processes and of C code), ``log`` (``logging``), ``wa
 
 The first half of the allowed bytes is the file itself. What follows goes to segments of a quarter each,
 ``NAME.tail-1``, ``-2`` …, of which the last two stay; a segment's first line says how many bytes of text
-had been dropped when it began.
+had been dropped when it began. The last line of a part that is followed by another has the stream ``turn``
+and no text.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ import msgspec
 from weft.digest import digest_parts
 
 STREAMS = ("out", "err", "log", "warn", "progress", "weft")
+_TURN = b',"turn",""]\n'
 _PIECE_CHARS = 1 << 16
 _NAME_CHARS_MAX = 120
 _ODD = re.compile(r"[^A-Za-z0-9_.\[\]-]")
@@ -89,6 +91,7 @@ class LogWriter:
         self._size += len(line)
 
     def _turn(self, ms: int) -> None:
+        self._put(_encode((ms, "turn", "")) + b"\n")
         os.close(self._fd)
         if self._generation:
             self._kept.append((self._path_of(self._generation), self._text_bytes))
@@ -132,60 +135,88 @@ class _Joiner:
             yield LogLine(self._ms, stream, "".join(pieces))
 
 
-def read_log(path: str | Path, *, wait: Callable[[], bool] | None = None) -> Iterator[LogLine]:
-    """Yield the lines of an attempt's log; nothing if it wrote none.
+class LogReader:
+    """Reads the log of an attempt, also while it grows: each ``read`` gives what came since the one before.
 
-    Args:
-        wait: to follow a log that still grows: called at its end. True: look again; False: look once
-            more, then stop. None: do not follow.
+    State: the part that is read, by number, and how far; whether its end was seen; pieces of lines whose end
+    is not there yet.
     """
-    joiner = _Joiner()
-    for raw in _raw_lines(Path(path), wait):
-        yield from joiner.take(raw)
-    yield from joiner.rest()
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._part = 0
+        self._offset = 0
+        self._is_over = False
+        self._joiner = _Joiner()
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether there was nothing to read yet."""
+        return self._part == self._offset == 0
+
+    def read(self, bytes_max: int | None = None) -> Iterator[LogLine]:
+        """Yield the lines that are whole. ``bytes_max``: of each part, skip what lies further back than that."""
+        yield from self._read_part(bytes_max)
+        # Only now is it worth to look through a folder that may hold a hundred thousand logs.
+        while self._is_over and (number := _next_part(self._path, self._part)) is not None:
+            if number != self._part + 1:
+                yield from self._joiner.take(self._newest_marker())
+            self._part, self._is_over = number, False
+            self._offset = len(_first_line(_part_path(self._path, number)))
+            yield from self._read_part(bytes_max)
+
+    def rest(self) -> Iterator[LogLine]:
+        """Yield the last line of each stream, if it has no end: nothing more will come of it."""
+        yield from self._joiner.rest()
+        self._joiner = _Joiner()
+
+    def _read_part(self, bytes_max: int | None) -> Iterator[LogLine]:
+        try:
+            file = _part_path(self._path, self._part).open("rb")
+        except FileNotFoundError:
+            self._is_over = self._part > 0  # dropped, because newer ones have come
+            return
+        with file:
+            self._skip(file, bytes_max)
+            for raw in _whole_lines(file):
+                self._offset += len(raw)
+                self._is_over = raw.endswith(_TURN)
+                yield from self._joiner.take(raw)
+
+    def _newest_marker(self) -> bytes:
+        """Return the newest part's first line: it counts what is gone between the head and all that is left."""
+        parts = _segments(self._path)
+        return _first_line(parts[-1][1]) if parts else b""
+
+    def _skip(self, file: BinaryIO, bytes_max: int | None) -> None:
+        end = file.seek(0, os.SEEK_END)
+        if bytes_max is not None and end - self._offset > bytes_max:
+            file.seek(end - bytes_max)
+            self._offset = end - bytes_max + len(file.readline())
+        file.seek(self._offset)
 
 
-def _raw_lines(path: Path, wait: Callable[[], bool] | None) -> Iterator[bytes]:
-    generation = 0
-    more = True
-    file: BinaryIO | None = None
+def read_log(path: str | Path) -> Iterator[LogLine]:
+    """Yield the lines of an attempt's log; nothing if it wrote none."""
+    reader = LogReader(path)
+    yield from reader.read()
+    yield from reader.rest()
+
+
+def _part_path(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.tail-{number}") if number else path
+
+
+def _next_part(path: Path, number: int) -> int | None:
+    return next((found for found, _ in _segments(path) if found > number), None)
+
+
+def _first_line(path: Path) -> bytes:
     try:
-        while True:
-            following = _next_part(path, generation)  # looked up before reading: then this part is complete
-            if file is None and path.exists():
-                file = path.open("rb")
-            if file is not None:
-                yield from _whole_lines(file)
-                if following is not None:
-                    file.close()
-                    number, next_path = following
-                    file = next_path.open("rb")
-                    marker = file.readline()
-                    if number != generation + 1:
-                        yield _last_marker(path) or marker
-                    generation = number
-                    continue
-            if not more:
-                return
-            more = wait is not None and wait()
-            if wait is None:
-                return
-    finally:
-        if file is not None:
-            file.close()
-
-
-def _next_part(path: Path, generation: int) -> tuple[int, Path] | None:
-    return next(((number, part) for number, part in _segments(path) if number > generation), None)
-
-
-def _last_marker(path: Path) -> bytes:
-    """Return the newest segment's first line: it counts what is gone between the head and all segments."""
-    try:
-        with _segments(path)[-1][1].open("rb") as file:
+        with path.open("rb") as file:
             return file.readline()
-    except (FileNotFoundError, IndexError):
-        return b""  # it turned again meanwhile
+    except FileNotFoundError:
+        return b""  # it was dropped meanwhile
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:

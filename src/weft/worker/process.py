@@ -21,14 +21,17 @@ from typing import Any, Protocol
 
 import msgspec
 
+from weft.errors import DiskFull
 from weft.model.context import RunContext
 from weft.model.jobs import Job, Report
 from weft.model.values import Failure
+from weft.worker import checkpoints
 from weft.worker.capture import CELL_BYTES, Capture, Cell
 from weft.worker.context import Current, activate, deactivate
 from weft.worker.stops import Stops, stop_report
 from weft.worker.wire import READ_BYTES, Batch, Done, FrameReader, frame
 
+_decode_batch = msgspec.msgpack.Decoder(Batch).decode  # made before workers are forked
 _MEASURED_FROM_NS = 20_000_000  # below 20 ms an attempt's peak memory is not worth two system calls
 
 
@@ -61,6 +64,8 @@ def broken_report(job: Job, error: BaseException) -> Report:
     text = "".join(traceback.format_exception(error))
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     failure = Failure("weft", name, str(error), text, None, False)
+    if isinstance(error, DiskFull):
+        failure = msgspec.structs.replace(failure, kind="disk", retryable=True)
     return Report(job.id, "fail", failure=failure, failed_entry=0)
 
 
@@ -75,7 +80,6 @@ class Worker:
         self._evaluator: JobEvaluator | None = None
         self._reader = FrameReader()
         self._pid = os.getpid()
-        self._decode = msgspec.msgpack.Decoder(Batch).decode
         _reset_peak()
 
     def serve(self) -> None:
@@ -84,7 +88,7 @@ class Worker:
         self._stops.install()
         while data := self._receive():
             for payload in self._reader.feed(data):
-                self._work(self._decode(payload))
+                self._work(_decode_batch(payload))
 
     def _receive(self) -> bytes:
         try:
@@ -108,15 +112,15 @@ class Worker:
     def _run(self, job: Job) -> Report:
         context, capture = self._context, self._capture
         capture.begin(job.task, job.attempt)
-        folders = context.work_folder, context.checkpoint_folder
-        now = Current(job.run, job.task, job.attempt, job.key, *folders)
-        activate(now, capture.put_progress)
+        activate(Current(job.run, job.task, job.attempt, job.key, context.work_folder), capture.put_progress)
+        checkpoints.enter(context, job)
         started_ms = time.time_ns() // 1_000_000
         cpu_ns = time.process_time_ns()
         report = self._evaluate(job)
         report.cpu_ms = (time.process_time_ns() - cpu_ns) // 1_000_000
         report.started_ms = started_ms
         deactivate()
+        checkpoints.leave()
         report.log_bytes = capture.end()
         report.ended_ms = time.time_ns() // 1_000_000
         return report

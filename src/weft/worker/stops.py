@@ -11,7 +11,7 @@ import os
 import signal
 from types import FrameType
 
-from weft.errors import Cancelled, StepTimeout
+from weft.errors import Cancelled, StepTimeout, WorkerLost
 from weft.model.jobs import Job, Report
 from weft.model.values import Failure
 
@@ -25,16 +25,19 @@ def stop_report(job: Job, kind: str, traceback: str = "") -> Report:
     """Return the report of a job that timed out or was cancelled.
 
     Args:
-        kind: ``timeout`` or ``cancelled``.
+        kind: ``timeout``, ``preempted`` or ``cancelled``.
     """
     if kind == "timeout":
         cause: type[BaseException] = StepTimeout
         message = f"{job.task} ran past its timeout of {seconds_text(job.limits.timeout_ms or 0)}"
+    elif kind == "preempted":
+        cause = WorkerLost
+        message = f"the worker of {job.task} was told to end, and not by Weft (signal 15)"
     else:
         cause = Cancelled
         message = f"{job.task} was cancelled"
     name = f"{cause.__module__}.{cause.__qualname__}"
-    failure = Failure(kind, name, message, traceback, None, kind == "timeout")
+    failure = Failure(kind, name, message, traceback, None, kind != "cancelled")
     return Report(job.id, "fail", failure=failure, failed_entry=0)
 
 
