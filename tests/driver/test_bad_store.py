@@ -157,6 +157,7 @@ FULL = """
 
 
 def test_a_full_disk_stops_the_run_with_the_reason_and_it_resumes_after(project, small_disk):
+    project.write("pyproject.toml", "[tool.weft]\ndisk_wait = 0\n")
     project.module(FULL, "flow")
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (13 << 20))
@@ -173,6 +174,7 @@ def test_a_full_disk_stops_the_run_with_the_reason_and_it_resumes_after(project,
 
 
 def test_a_disk_full_of_the_database_stops_with_the_reason_and_resumes(project, small_disk):
+    project.write("pyproject.toml", "[tool.weft]\ndisk_wait = 0\n")
     project.write(
         "flow.py",
         """

@@ -19,6 +19,8 @@ FLOW = """
         start = time.time()
         Path(f"{name}.in").touch()
         time.sleep(seconds)
+        while name.endswith("-held") and not Path("go").exists():
+            time.sleep(0.01)
         with open("spans.txt", "a") as file:
             file.write(f"{start} {time.time()}\\n")
         return name
@@ -32,6 +34,15 @@ FLOW = """
     def pooled(name: str, seconds: float = 0.3, slots: int = 1):
         with limit("pool", slots=1):
             return use(name, seconds)
+
+    @workflow
+    def twice(name: str):
+        first = use(name, 0.1)
+        if first:
+            with mutex("table"):
+                second = use(first + "2", 0.0)
+        with mutex("table"):
+            return use(second + "3", 0.0)
 
     @workflow
     def both(name: str):
@@ -59,7 +70,7 @@ def test_a_limit_holds_across_processes(project, workflow, capacity, most):
     if capacity:
         project.write("pyproject.toml", f"[tool.weft.limits]\npool = {capacity}\n")
     processes = [project.start_weft("run", f"flow.py:{workflow}", f"name={n}", "-q") for n in range(3)]
-    ends = [process.communicate(timeout=60) for process in processes]
+    ends = [process.communicate(timeout=90) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], ends
     assert len(project.lines("spans.txt")) == 3
     assert most_at_once(project) <= most
@@ -76,6 +87,13 @@ def test_a_limit_that_can_never_be_had_is_refused_with_the_setting(project):
     assert flow.both.run("x").result() == "x"
 
 
+def test_a_run_does_not_hold_the_slots_that_it_waits_for(project):
+    flow = project.module(FLOW, "flow")
+    run = flow.twice.start("a").wait(30)
+    assert run.state == "succeeded"
+    assert run.result() == "a23"
+
+
 def test_a_killed_holder_frees_its_slots(project):
     flow = project.module(FLOW, "flow")
     holder = project.start_weft("run", "flow.py:alone", "name=a", "seconds=60", "-q")
@@ -85,18 +103,19 @@ def test_a_killed_holder_frees_its_slots(project):
     assert not (project.folder / "b.in").exists()
     os.kill(holder.pid, signal.SIGKILL)
     holder.communicate()
-    assert run.wait(30).result() == "b"
+    assert run.wait(90).result() == "b"
 
 
 def test_a_cancelled_wait_for_a_limit_ends(project):
     flow = project.module(FLOW, "flow")
-    holder = flow.alone.start("a", 1.0)
-    until((project.folder / "a.in").exists)
+    holder = flow.alone.start("a-held", 0.0)
+    until((project.folder / "a-held.in").exists)
     waiting = flow.alone.start("b", 0.0)
     until(lambda: weft.get_run(waiting.id).state == "running")
     waiting.cancel()
-    assert waiting.wait(30).state == "cancelled"
-    assert holder.wait().result() == "a"
+    assert waiting.wait(90).state == "cancelled"
+    (project.folder / "go").touch()
+    assert holder.wait().result() == "a-held"
     assert not (project.folder / "b.in").exists()
 
 

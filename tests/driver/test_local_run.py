@@ -11,33 +11,38 @@ import pytest
 import weft
 from weft.errors import StepTimeout, UserError, WorkerLost
 from weft.executors.port import ImpossibleRequest
-from weft.model.progress import Notice
+from weft.model.progress import Notice, TaskRetrying
 
 
 def states(run) -> dict[str, str]:
     return {task.path: task.state for task in run.tasks()}
 
 
-def test_twelve_steps_that_sleep_a_second_on_four_slots_take_under_four_seconds(project):
+def test_twelve_steps_on_four_slots_take_three_turns_each_at_its_own_time(project):
+    # Four that wait for one another end only if four run at a time, however slow the machine is.
     flow = project.module("""
         @step
-        def nap(i):
-            time.sleep(1)
+        def meet(i):
+            with open("came.txt", "a") as file:
+                file.write(f"{i}\\n")
+            turn = Path("came.txt").read_text().split().index(str(i)) // 4
+            while len(Path("came.txt").read_text().split()) < (turn + 1) * 4:
+                time.sleep(0.005)
+            time.sleep(0.1)
             return i, os.getpid()
 
         @workflow
-        def naps():
-            return [nap(i) for i in range(12)]
+        def meets():
+            return [meet(i) for i in range(12)]
         """)
-    run = flow.naps.options(slots=4).run()
+    run = flow.meets.options(slots=4).run()
     assert [i for i, _ in run.result()] == list(range(12))
     assert len({pid for _, pid in run.result()}) == 4
-    assert run.ended_ms - run.started_ms < 4_000
     tasks = run.tasks()
-    assert all(1_000 <= task.ended_ms - task.started_ms < 1_500 for task in tasks)  # each at its own time
+    assert all(task.ended_ms - task.started_ms >= 100 for task in tasks)
     starts = sorted(task.started_ms for task in tasks)
-    assert starts[4] - starts[0] >= 900
-    assert starts[11] - starts[0] >= 1_900
+    assert starts[4] - starts[0] >= 100
+    assert starts[8] - starts[4] >= 100
 
 
 def test_a_worker_that_dies_fails_that_attempt_alone(project):
@@ -98,15 +103,17 @@ def test_retries_wait_longer_each_time_and_no_retry_fails_at_once(project):
         def flakes(kind):
             return flaky(kind)
         """)
-    run = flow.flakes.options(executor="inline").run("os")
+    heard = []
+    run = flow.flakes.options(executor="inline", on_event=heard.append).run("os")
     assert run.result() == 4
     lines = [line.split() for line in project.lines("os.txt")]
     assert [line[1] for line in lines] == ["1", "2", "3", "4"]
     assert len({line[2] for line in lines}) == 1  # one idempotency key for all attempts
     times = [float(line[0]) for line in lines]
+    delays = [event.delay_ms / 1000 for event in heard if isinstance(event, TaskRetrying)]
+    assert all(0.05 <= delay / 2**n <= 0.15 for n, delay in enumerate(delays)), delays
     waits = [after - before for before, after in itertools.pairwise(times)]
-    assert 0.04 < waits[0] < 0.4
-    assert waits[2] > waits[0]
+    assert all(wait >= delay - 0.01 for wait, delay in zip(waits, delays, strict=True))
     causes = [entry.cause for entry in run.journal() if entry.kind == "task.retried"]
     assert causes == [f"attempt {n} failed: OSError: not yet" for n in (1, 2, 3)]
     with pytest.raises(KeyError):
@@ -117,36 +124,35 @@ def test_retries_wait_longer_each_time_and_no_retry_fails_at_once(project):
 def test_the_timeout_of_an_attempt_is_enforced_and_catchable(project):
     flow = project.module("""
         @step(timeout="300ms", retries=1, backoff="0s")
-        def slow(seconds):
-            with open("tries.txt", "a") as file:
-                file.write("x\\n")
-            time.sleep(seconds)
-            return seconds
+        def slow():
+            time.sleep(300)
+
+        @step(timeout="5 min")
+        def quick():
+            return 0
 
         @workflow
-        def caught(seconds):
+        def caught():
             try:
-                return slow(seconds)
+                return quick(), slow()
             except TimeoutError as error:
                 return str(error)
 
         @workflow
-        def raised(seconds):
-            return slow(seconds)
+        def raised():
+            return slow()
         """)
-    assert flow.caught.run(0).result() == 0
-    (project.folder / "tries.txt").unlink()
-    started = time.monotonic()
-    assert "0.3" in flow.caught.run(30).result()
-    assert time.monotonic() - started < 15
-    assert len(project.lines("tries.txt")) == 2  # each attempt has its own time
+    run = flow.caught.run()
+    assert "0.3" in run.result()
+    assert states(run) == {"quick": "succeeded", "slow": "failed"}
+    assert run.task("slow").attempts == 2  # each attempt has its own time
     with pytest.raises(StepTimeout, match="timeout"):
-        flow.raised.run(30)
+        flow.raised.run()
 
 
 def test_the_timeout_of_a_task_counts_all_its_attempts(project):
     flow = project.module("""
-        @step(task_timeout="500ms", retries=1000, backoff="50ms")
+        @step(task_timeout="2s", retries=1000, backoff="50ms")
         def never():
             with open("tries.txt", "a") as file:
                 file.write("x\\n")
@@ -156,10 +162,8 @@ def test_the_timeout_of_a_task_counts_all_its_attempts(project):
         def nevers():
             return never()
         """)
-    started = time.monotonic()
     with pytest.raises((TimeoutError, OSError)):
         flow.nevers.options(executor="inline").run()
-    assert time.monotonic() - started < 10
     assert 1 < len(project.lines("tries.txt")) < 20
 
 

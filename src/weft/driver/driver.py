@@ -9,13 +9,14 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import msgspec
 
 from weft.clock import Clock
 from weft.driver.ledger import Ledger
-from weft.driver.reuse import Found, Reuse
+from weft.driver.patience import Patience
+from weft.driver.reuse import Found, Missed, Reuse
 from weft.driver.slots import Slots
 from weft.driver.watching import Watching
 from weft.errors import Cancelled, OutOfMemory, StepTimeout, WeftError, WorkerLost
@@ -31,10 +32,12 @@ from weft.machine.events import (
     Failing,
     Finish,
     Granted,
+    Instance,
     LoopCounted,
     Release,
     RunJob,
     TimerFired,
+    Tried,
     Wait,
 )
 from weft.machine.events import (
@@ -44,11 +47,12 @@ from weft.machine.interpreter import Machine
 from weft.model.context import RunContext
 from weft.model.jobs import Output, Report
 from weft.model.progress import Listener, TaskEnd
-from weft.model.records import Batch, Lease, RunMove, failure_to_bytes
+from weft.model.records import Batch, Lease, RunMove, TaskRecord, TaskState, failure_to_bytes
 from weft.model.values import Failure
 from weft.program.nodes import Call, Program
 from weft.store.artifacts import ArtifactStore
 from weft.store.database import Database
+from weft.worker.stops import cancelled_report
 
 SHOWN_AFTER_MS = 200
 LIMIT_RETRY_MS = 50
@@ -56,14 +60,20 @@ CANCEL_CHECK_MS = 500
 _FAULTS: dict[str, type[BaseException]] = {
     "timeout": StepTimeout,
     "lost": WorkerLost,
+    "preempted": WorkerLost,
     "memory": OutOfMemory,
     "cancelled": Cancelled,
 }
 
 
-@dataclass
-class DriverParts:
-    """What a driver joins. ``notes``: what was found about the run before it began, to be said once."""
+class DriverParts(msgspec.Struct):
+    """What a driver joins.
+
+    Attributes:
+        notes: what was found about the run before it began, to be said once.
+        tried: what is on record of instances that had not ended when the driver before this one died.
+        losses_max, disk_wait_ms: see ``Settings``.
+    """
 
     database: Database
     store: ArtifactStore
@@ -76,17 +86,25 @@ class DriverParts:
     executor_name: str = "local"
     listener: Listener | None = None
     notes: tuple[str, ...] = ()
+    tried: dict[Instance, Tried] = {}
+    losses_max: int = 2
+    disk_wait_ms: int = 600_000
 
 
 class _Out:
-    """A job that is out. ``shown``: others can see it in the database."""
+    """A job that is out.
 
-    __slots__ = ("command", "shown", "started_ms", "worker")
+    ``missed``: why nothing stood for it. ``queued``, ``shown``: it is on record that it waits, that it runs.
+    """
 
-    def __init__(self, command: RunJob) -> None:
+    __slots__ = ("command", "missed", "queued", "shown", "started_ms", "worker")
+
+    def __init__(self, command: RunJob, missed: Missed) -> None:
         self.command = command
+        self.missed = missed
         self.started_ms = 0
         self.worker = ""
+        self.queued = False
         self.shown = False
 
 
@@ -94,7 +112,8 @@ class Driver:
     """Drives one run to its end, or until it is told to stop.
 
     State: ``machine``; ``out``, jobs that are out; ``timers``; ``queue``, events that the machine has not
-    seen; ``submit``, jobs that wait for the commit; ``finish``, the end once it is known.
+    seen; ``submit``, jobs that wait for the commit; ``finish``, the end once it is known; ``ended``, the state
+    in which it left the run.
     """
 
     def __init__(
@@ -105,21 +124,29 @@ class Driver:
         self.context = context
         self.lease = lease
         self.given = given
-        self.machine = Machine(program, lease.run)
+        self.machine = Machine(
+            program, lease.run, losses_max=parts.losses_max, disk_wait_ms=parts.disk_wait_ms
+        )
         self.ledger = Ledger(lease.run, self.machine.plan, parts.executor_name)
         self.watching = Watching(parts.listener, self.machine.plan)
         self.out: dict[int, _Out] = {}
         self.timers: list[tuple[int, int]] = []
-        self.waits: dict[int, tuple[RunJob, Report, str]] = {}
         self.queue: deque[Happening] = deque()
-        self.submit: list[RunJob] = []
+        self.submit: dict[int, RunJob] = {}
         self.drop: list[int] = []
         self.finish: Finish | None = None
+        self.ended = ""
         self._stop = threading.Event()
-        self._cancel_cause: str | None = None
+        self.patience = Patience(parts.clock, parts.disk_wait_ms, self._stop, self._tell_wait)
+        # Whoever drove the run before may have died while it cancelled.
+        self._cancel_cause: str | None = "requested" if lease.state == "cancelling" else None
         self._next_beat_ms = 0
         self._next_check_ms = 0
         self._unshown = 0
+        self._asked: dict[int, tuple[Acquire, Instance]] = {}
+        self._missed: dict[Instance, Missed] = {}
+        self._heard_ms = parts.clock.monotonic_ms()
+        self._has_unheard = False
 
     # -- from other threads -----------------------------------------------------------------------------
 
@@ -137,6 +164,15 @@ class Driver:
 
     def drive(self) -> str:
         """Drive the run and return its state at the end; ``interrupted`` after ``stop``."""
+        for _ in self.turns():
+            pass
+        return self.ended
+
+    def turns(self) -> Iterator[float]:
+        """Do what ``drive`` does, turn by turn, so that a simulation may let other drivers work in between.
+
+        Yields, before each turn, for how many seconds it would wait for the executor; ``ended`` is set last.
+        """
         parts = self.parts
         now_ms = parts.clock.now_ms()
         self.watching.started(self.lease.run, now_ms)
@@ -144,29 +180,35 @@ class Driver:
             parts.executor.start(self.context)
             self._begin(now_ms)
             while self.finish is None and not self._stop.is_set():
-                self._turn()
-            return self._end()
+                patience_s = self._patience_s()
+                yield patience_s
+                self._turn(patience_s)
+            self.ended = self._end()
         finally:
             parts.slots.close()
             parts.executor.finish(self.lease.run)
 
     def _begin(self, now_ms: int) -> None:
-        self._next_beat_ms = now_ms + self.parts.heartbeat_ms
+        self._next_beat_ms = self.parts.clock.monotonic_ms() + self.parts.heartbeat_ms
         for note in self.parts.notes:
             self.ledger.noted("", note, now_ms)
             self.watching.notice(note, now_ms)
         for output in self.given:
             self.ledger.refer(output.artifact)
-        self.queue.append(Begin(self.given))
+        self.queue.append(Begin(self.given, self.parts.tried))
+        self._advance()
+        # Before anything starts: somebody may have asked for the end while nobody drove the run.
+        self._hear_cancel(now_ms)
         self._advance()
         self._write()
         self._send()
 
-    def _turn(self) -> None:
-        events = self.parts.executor.poll(self._patience_s())
+    def _turn(self, patience_s: float) -> None:
+        events = self.parts.executor.poll(patience_s)
         now_ms = self.parts.clock.now_ms()
         for event in events:
             self._take(event, now_ms)
+        self._look_for_queued(bool(events))
         self._look_at_the_clock(now_ms)
         self._advance()
         self._write()
@@ -174,7 +216,7 @@ class Driver:
 
     def _patience_s(self) -> float:
         """Return how long to wait for the executor: until a timer, a heartbeat or a showing is due."""
-        now_ms = self.parts.clock.now_ms()
+        now_ms = self.parts.clock.monotonic_ms()
         until = self._next_beat_ms
         if self.timers:
             until = min(until, self.timers[0][0])
@@ -218,21 +260,57 @@ class Driver:
         )
 
     def _look_at_the_clock(self, now_ms: int) -> None:
-        while self.timers and self.timers[0][0] <= now_ms:
+        # Only for what people see is it the wall clock, which may be set.
+        tick_ms = self.parts.clock.monotonic_ms()
+        while self.timers and self.timers[0][0] <= tick_ms:
             _, timer = heapq.heappop(self.timers)
             self.queue.append(TimerFired(timer, now_ms))
         for request in self.parts.slots.grant():
-            self.queue.append(Granted(request))
-        if now_ms >= self._next_beat_ms:
-            self._next_beat_ms = now_ms + self.parts.heartbeat_ms
-            self.parts.database.runs.heartbeat(self.lease, self.parts.lease_ms)
-        if now_ms >= self._next_check_ms:
-            self._next_check_ms = now_ms + CANCEL_CHECK_MS
-            if self._cancel_cause is None and self.parts.database.runs.is_cancel_requested(self.lease.run):
+            self._granted(request)
+        if tick_ms >= self._next_beat_ms:
+            self._next_beat_ms = tick_ms + self.parts.heartbeat_ms
+            runs = self.parts.database.runs
+            self.patience.outlast(lambda: runs.heartbeat(self.lease, self.parts.lease_ms))
+        self._hear_cancel(now_ms)
+        self._show_long_ones(now_ms)
+
+    def _look_for_queued(self, has_heard: bool) -> None:
+        """Put on record what nothing has taken up: where nothing happens for a while, people want to know why."""
+        tick_ms = self.parts.clock.monotonic_ms()
+        if has_heard:
+            self._heard_ms = tick_ms
+        elif self._has_unheard and tick_ms - self._heard_ms >= SHOWN_AFTER_MS:
+            self._has_unheard = False
+            for going in self.out.values():
+                if not (going.started_ms or going.queued) and going.command.job.is_call:
+                    going.queued = True
+                    self.ledger.queued(going.command)
+
+    def _acquire(self, command: Acquire) -> None:
+        limit = self.machine.requests[command.request]
+        self._asked[command.request] = command, Instance(limit.node.id, limit.frame.index)
+        self.parts.slots.ask(command.request, command.name, command.slots)
+        for request in self.parts.slots.grant():
+            if request == command.request:
+                del self._asked[request]  # had at once: nothing to tell
+            self._granted(request)
+        if command.request in self._asked:
+            self.ledger.asked(*self._asked[command.request])
+
+    def _granted(self, request: int) -> None:
+        self.queue.append(Granted(request))
+        if request in self._asked:
+            self.ledger.granted(*self._asked.pop(request))
+
+    def _hear_cancel(self, now_ms: int) -> None:
+        tick_ms = self.parts.clock.monotonic_ms()
+        if tick_ms >= self._next_check_ms and self._cancel_cause is None:
+            self._next_check_ms = tick_ms + CANCEL_CHECK_MS
+            runs = self.parts.database.runs
+            if self.patience.outlast(lambda: runs.is_cancel_requested(self.lease.run)):
                 self._cancel_cause = "requested"
         if self._cancel_cause is not None and self.machine.cancelling is None:
             self._request_cancel(now_ms)
-        self._show_long_ones(now_ms)
 
     def _request_cancel(self, now_ms: int) -> None:
         failure = Failure("cancelled", "weft.errors.Cancelled", "the run was cancelled", retryable=False)
@@ -272,8 +350,9 @@ class Driver:
         wait = next((command for command in commands if isinstance(command, Wait)), None)
         command = going.command
         if wait is not None and wait.instance == command.instance:
+            self._missed[command.instance] = going.missed
             self.ledger.retried(command, report, wait, going.worker, "")
-            self.watching.task_retrying(command, report, wait.at_ms - report.ended_ms)
+            self.watching.task_retrying(command, report, wait.wait_ms)
             return
         if (
             report.failure is not None
@@ -281,7 +360,7 @@ class Driver:
             and self.machine.cancelling is None
         ):
             return  # Dropped by the machine; it is as if it had not run.
-        self.ledger.ended(command, report, going.worker)
+        self.ledger.ended(command, report, going.worker, going.missed)
         state: TaskEnd = "succeeded" if report.failure is None else "failed"
         if report.failure is not None and report.failure.kind == "cancelled":
             state = "cancelled"
@@ -293,16 +372,18 @@ class Driver:
             case RunJob():
                 self._run(command, now_ms)
             case Wait():
-                heapq.heappush(self.timers, (command.at_ms, command.timer))
+                due_ms = self.parts.clock.monotonic_ms() + command.wait_ms
+                heapq.heappush(self.timers, (due_ms, command.timer))
             case CancelJobs():
                 self._forget(command)
             case Acquire():
-                self.parts.slots.ask(command.request, command.name, command.slots)
-                self.queue += [Granted(request) for request in self.parts.slots.grant()]
+                self._acquire(command)
             case Release():
+                self._asked.pop(command.request, None)
                 self.parts.slots.release(command.request)
             case Decided():
                 self.ledger.decided(command, now_ms)
+                self.watching.decided(command)
             case LoopCounted():
                 self.ledger.counted(command, now_ms)
                 self.watching.counted(command, now_ms)
@@ -314,26 +395,30 @@ class Driver:
                 self.finish = command
 
     def _forget(self, command: CancelJobs) -> None:
-        if self.machine.cancelling is not None:
-            self.drop += command.jobs
-            return
         for job in command.jobs:
-            if self.out.pop(job, None) is not None:
+            unsent = self.submit.pop(job, None) is not None
+            if self.machine.cancelling is None:
+                self.out.pop(job, None)
+            elif unsent:
+                report = cancelled_report(job)
+                report.ended_ms = self.parts.clock.now_ms()
+                self._take_report(report)
+            if not unsent:
                 self.drop.append(job)
 
     def _run(self, command: RunJob, now_ms: int) -> None:
         node = self.machine.plan.nodes[command.instance.node]
         out = node.out if isinstance(node, Call) else None
-        found = self.parts.reuse.find(command, now_ms, out)
-        self.out[command.job.id] = _Out(command)
-        if found is None:
-            self.submit.append(command)
+        found = self.patience.outlast(lambda: self.parts.reuse.find(command, now_ms, out))
+        if isinstance(found, Missed):
+            # Another attempt runs for the reason of the first.
+            self.out[command.job.id] = _Out(command, self._missed.pop(command.instance, found))
+            self.submit[command.job.id] = command
         else:
             self._take_over(command, found)
 
     def _take_over(self, command: RunJob, found: Found) -> None:
-        del self.out[command.job.id]
-        self.queue.append(Done(found.report, 0.5, found.source))
+        self.queue.append(Done(found.report, 0.5, found.source, settled=True))
         if not found.recorded:
             self.ledger.reused(command, found)
         failed = found.report.failure is not None
@@ -349,7 +434,10 @@ class Driver:
 
     def _commit(self, batch: Batch | None) -> None:
         if batch is not None:
-            self.parts.database.runs.commit(self.lease, batch)
+            self.patience.outlast(lambda: self.parts.database.runs.commit(self.lease, batch))
+
+    def _tell_wait(self, text: str) -> None:
+        self.watching.notice(text, self.parts.clock.now_ms())
 
     def _send(self) -> None:
         executor = self.parts.executor
@@ -357,8 +445,9 @@ class Driver:
             executor.cancel(self.lease.run, self.drop)
             self.drop = []
         if self.submit and self.finish is None:
-            executor.submit([command.job for command in self.submit])
-            self.submit = []
+            executor.submit([command.job for command in self.submit.values()])
+            self.submit = {}
+            self._has_unheard = True
         self.watching.flush(self.parts.clock.now_ms())
 
     # -- the end ----------------------------------------------------------------------------------------
@@ -377,9 +466,20 @@ class Driver:
         if finish.failure is not None:
             state = "cancelled" if finish.failure.kind == "cancelled" else "failed"
         move = RunMove(state, now_ms, result, failure)  # type: ignore[arg-type]
-        cause = (
-            f"{finish.failure.type}: {finish.failure.message}" if finish.failure else "the workflow returned"
-        )
+        self.ledger.left(self.patience.outlast(self._unended), now_ms)
+        cause = finish.failure.text if finish.failure else "the workflow returned"
         self._commit(self.ledger.take(now_ms, move, cause))
         self.watching.ended(self.lease.run, state, cause if finish.failure else "", now_ms)
         return state
+
+    def _unended(self) -> list[TaskRecord]:
+        """Return the tasks that others see on their way, and that the end of the run leaves behind."""
+        found: list[TaskRecord] = []
+        on_their_way: tuple[TaskState, ...] = ("running", "retrying")
+        for state in on_their_way:
+            page = self.parts.database.tasks.list_tasks(self.lease.run, state=state)
+            found += page.tasks
+            while page.cursor is not None:
+                page = self.parts.database.tasks.list_tasks(self.lease.run, state=state, cursor=page.cursor)
+                found += page.tasks
+        return found

@@ -8,6 +8,7 @@ import msgspec
 
 from weft.errors import StoredDataError
 from weft.model.jobs import Output
+from weft.model.values import UNREADABLE
 from weft.store.project import CodePin
 
 
@@ -32,6 +33,7 @@ class Launch(msgspec.Struct, kw_only=True):
         python_flags: options of the interpreter.
         pin: which code the project had; None where the workflow lies in no file.
         cache: reuse results of other runs. ``refresh``: steps to run again in any case.
+        executor, slots: where the run's options say otherwise than its profile.
     """
 
     given: list[Output]
@@ -45,6 +47,8 @@ class Launch(msgspec.Struct, kw_only=True):
     pin: CodePin | None = None
     cache: bool | None = None
     refresh: tuple[str, ...] = ()
+    executor: str = ""
+    slots: int | None = None
 
 
 def launch_to_bytes(launch: Launch) -> bytes:
@@ -60,5 +64,5 @@ def launch_from_bytes(raw: bytes, run: str) -> Launch:
     """
     try:
         return msgspec.msgpack.decode(raw, type=Launch)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise UnreadableLaunch(run, error) from error

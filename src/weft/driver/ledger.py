@@ -6,11 +6,12 @@ State: the batch in the making, which is empty after each ``take``.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import msgspec
 
-from weft.driver.reuse import Found
-from weft.machine.events import Decided, LoopCounted, RunJob, Wait
+from weft.driver.reuse import Found, Missed
+from weft.machine.events import Acquire, Decided, Instance, LoopCounted, RunJob, Wait
 from weft.machine.plan import Plan
 from weft.model.jobs import Report
 from weft.model.journal import JournalEntry
@@ -23,10 +24,14 @@ from weft.model.records import (
     failure_to_bytes,
     report_to_bytes,
     seal,
+    seal_attempt,
+    seal_move,
 )
+from weft.model.states import RUN_FINAL, TASK_FINAL
 from weft.model.values import Artifact, Ref
 
 _STATES = {"fail": "failed"}
+_LEFT = "the run ended without it"
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -38,25 +43,27 @@ class Ledger:
         self._plan = plan
         self._executor = executor
         self._batch = Batch()
-        self._ended: dict[tuple[str, str], list[TaskRecord]] = defaultdict(list)
+        self._ended: dict[tuple[str, str, Missed | None], list[TaskRecord]] = defaultdict(list)
+        self._spans: dict[tuple[str, str], list[tuple[str, Instance]]] = defaultdict(list)
         self._referenced: set[str] = set()
 
     def take(self, now_ms: int, move: RunMove | None = None, cause: str = "") -> Batch | None:
         """Return the batch, or None if there is nothing to write, and begin a new one."""
-        for (kind, why), records in self._ended.items():
-            self._batch.entries.append(JournalEntry(now_ms, kind, _range(records), why, seal(records)))
+        for (kind, why, missed), records in self._ended.items():
+            body = seal(records, b"" if missed is None else _encode(missed))
+            paths = [record.path for record in records]
+            self._batch.entries.append(JournalEntry(now_ms, kind, _range(paths), why, body))
+        for (kind, why), spanned in self._spans.items():
+            body = _encode([instance for _, instance in spanned])
+            paths = [path for path, _ in spanned]
+            self._batch.entries.append(JournalEntry(now_ms, kind, _range(paths), why, body))
         if move is not None:
-            body = move.failure or move.result or b""
-            final = (
-                move.result is not None
-                or move.failure is not None
-                or move.state in ("succeeded", "cancelled")
-            )
-            kind = "run.ended" if final else "run.moved"
-            self._batch.entries.append(JournalEntry(now_ms, kind, "", cause or move.state, body))
+            kind = "run.ended" if move.state in RUN_FINAL else "run.moved"
+            self._batch.entries.append(JournalEntry(now_ms, kind, "", cause or move.state, seal_move(move)))
             self._batch.move = move
         batch, self._batch = self._batch, Batch()
         self._ended.clear()
+        self._spans.clear()
         if not (batch.tasks or batch.attempts or batch.entries or batch.references or batch.move):
             return None
         return batch
@@ -66,45 +73,75 @@ class Ledger:
         record = self._record(command, "running")
         record.started_ms, record.worker = started_ms, worker
         self._batch.tasks.append(record)
+        self._spans["task.started", "it runs"].append((record.path, command.instance))
 
-    def ended(self, command: RunJob, report: Report, worker: str) -> None:
-        """A job ended for good."""
+    def queued(self, command: RunJob) -> None:
+        """A job has been with the executor for a while, and nothing has taken it up."""
+        self._spans["task.queued", "no worker has taken it up"].append((command.job.task, command.instance))
+
+    def asked(self, command: Acquire, instance: Instance) -> None:
+        """Slots were asked for, and are not to be had at once."""
+        self._span_of_limit("limit.asked", command, instance)
+
+    def granted(self, command: Acquire, instance: Instance) -> None:
+        """Slots that had to be waited for are held."""
+        self._span_of_limit("limit.granted", command, instance)
+
+    def _span_of_limit(self, kind: str, command: Acquire, instance: Instance) -> None:
+        path = self._plan.task_path(instance.node, instance.index)
+        self._spans[kind, f"limit {command.name}, slots {command.slots}"].append((path, instance))
+
+    def ended(self, command: RunJob, report: Report, worker: str, missed: Missed) -> None:
+        """A job ended for good. ``missed``: why it ran, rather than to take over a result."""
         kind = report.failure.kind if report.failure else ""
         state = "cancelled" if kind == "cancelled" else _STATES.get(report.outcome, "succeeded")
         record = self._fill(self._record(command, state), report, worker)
         why = f"attempt {record.attempt} ended: {report.outcome}" + (f", {kind}" if kind else "")
-        self._ended["task.cancelled" if state == "cancelled" else "task.ended", why].append(record)
+        ended = "task.cancelled" if state == "cancelled" else "task.ended"
+        self._ended[ended, why, missed].append(record)
+
+    def left(self, recorded: Iterable[TaskRecord], now_ms: int) -> None:
+        """Tasks that are on record, or were to be, as on their way, and that the run ends without."""
+        last = {(record.node, record.index): record for record in self._batch.tasks}
+        for record in recorded:
+            if last.setdefault((record.node, record.index), record) is record:
+                self._batch.tasks.append(record)
+        for record in last.values():
+            if record.state not in TASK_FINAL:
+                record.state, record.ended_ms, record.reason = "cancelled", now_ms, _LEFT
+                self._ended["task.cancelled", _LEFT, None].append(record)
 
     def reused(self, command: RunJob, found: Found) -> None:
         """A result was taken over."""
         record = self._fill(self._record(command, "reused"), found.report, "")
         record.source, record.reason = found.source, found.reason
-        self._ended["task.reused", found.reason].append(record)
+        self._ended["task.reused", found.reason, None].append(record)
 
     def retried(self, command: RunJob, report: Report, wait: Wait, worker: str, log: str) -> None:
         """An attempt failed and there will be another."""
         failure = failure_to_bytes(wait.failure)
         instance = command.instance
-        self._batch.attempts.append(
-            AttemptRecord(
-                self._run,
-                instance.node,
-                instance.index,
-                wait.attempt,
-                "failed",
-                report.started_ms,
-                report.ended_ms,
-                self._executor,
-                worker,
-                log,
-                failure,
-            )
+        attempt = AttemptRecord(
+            self._run,
+            instance.node,
+            instance.index,
+            wait.attempt,
+            "failed",
+            report.started_ms,
+            report.ended_ms,
+            self._executor,
+            worker,
+            log,
+            failure,
         )
+        self._batch.attempts.append(attempt)
+        if wait.failure.exception is not None:
+            self.refer(wait.failure.exception)
         record = self._record(command, "retrying")
         record.attempt, record.started_ms = wait.attempt, report.started_ms
         self._batch.tasks.append(record)
         cause = f"attempt {wait.attempt} failed: {wait.failure.type}: {wait.failure.message}"
-        body = _encode({"at_ms": wait.at_ms, "kind": wait.failure.kind})
+        body = seal_attempt(attempt, wait.at_ms)
         self._batch.entries.append(
             JournalEntry(report.ended_ms, "task.retried", command.job.task, cause, body)
         )
@@ -153,14 +190,8 @@ class Ledger:
         record.worker = worker
         record.outcome = report_to_bytes(report)
         self._batch.tasks.append(record)
-        for output in report.outputs:
-            self.refer(output.artifact)
-        if report.failure is not None and report.failure.exception is not None:
-            self.refer(report.failure.exception)
-        if report.items is not None:
-            for column in report.items.columns:
-                for artifact in column:
-                    self.refer(artifact)
+        for artifact in report.artifacts():
+            self.refer(artifact)
         return record
 
     def refer(self, artifact: Artifact) -> None:
@@ -176,8 +207,6 @@ def _inputs(command: RunJob) -> bytes:
     return _encode({name: Ref(slots[slot], slot, path) for name, (slot, path) in entry.bindings.items()})
 
 
-def _range(records: list[TaskRecord]) -> str:
+def _range(paths: list[str]) -> str:
     """Return the paths that an entry covers: one, or the first and the last of many."""
-    if len(records) == 1:
-        return records[0].path
-    return f"{records[0].path} … {records[-1].path} ({len(records)})"
+    return paths[0] if len(paths) == 1 else f"{paths[0]} … {paths[-1]} ({len(paths)})"

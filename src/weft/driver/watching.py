@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from weft.machine.events import LoopCounted, RunJob
+from weft.machine.events import Decided, LoopCounted, RunJob
 from weft.machine.plan import Plan
 from weft.model.jobs import Report
 from weft.model.progress import (
@@ -20,7 +20,7 @@ from weft.model.progress import (
     TaskRetrying,
     TaskStarted,
 )
-from weft.program.nodes import Block, Call, Loop
+from weft.program.nodes import Block, Branch, Call, Loop
 from weft.program.tree import blocks_of
 
 
@@ -57,6 +57,16 @@ class Watching:
             for call in _calls_of_turn(body):
                 self.send(StepPlanned(at_ms=now_ms, step=self.step_path(call.id), count=command.count))
 
+    def decided(self, command: Decided) -> None:
+        """A branch was decided: what stands in its other arms is skipped."""
+        branch = self._plan.nodes[command.instance.node]
+        if self._listener is None or not isinstance(branch, Branch):
+            return
+        for number, arm in enumerate(branch.arms):
+            for call in _calls_of_turn(arm) if number != command.arm else ():
+                task = self._plan.task_path(call.id, command.instance.index)
+                self._ended[self.step_path(call.id), "skipped"].append((task, ""))
+
     def task_started(self, command: RunJob, now_ms: int) -> None:
         if self._listener is not None and command.job.is_call:
             step = self.step_path(command.instance.node)
@@ -66,13 +76,13 @@ class Watching:
 
     def task_ended(self, command: RunJob, report: Report, state: TaskEnd) -> None:
         if self._listener is not None and command.job.is_call:
-            message = f"{report.failure.type}: {report.failure.message}" if report.failure else ""
+            message = report.failure.text if report.failure else ""
             self._ended[self.step_path(command.instance.node), state].append((command.job.task, message))
 
     def task_retrying(self, command: RunJob, report: Report, delay_ms: int) -> None:
         if report.failure is not None and command.job.is_call:
             step = self.step_path(command.instance.node)
-            message = f"{report.failure.type}: {report.failure.message}"
+            message = report.failure.text
             self.send(
                 TaskRetrying(
                     at_ms=report.ended_ms,
