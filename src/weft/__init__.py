@@ -8,12 +8,14 @@ from weft.seams import door
 
 if TYPE_CHECKING:
     from weft.client.door import get_run, list_runs
-    from weft.client.run import Run, Task
+    from weft.client.run import Run
+    from weft.client.tasks import Task
     from weft.lang.limits import limit, mutex
     from weft.lang.steps import step
     from weft.lang.workflows import workflow
     from weft.store.codecs import register_codec
-    from weft.worker.context import checkpoint, current, progress
+    from weft.worker.checkpoints import checkpoint
+    from weft.worker.context import current, progress
 
 __version__ = "0.1.0"
 

@@ -6,8 +6,8 @@ from typing import Final
 
 DOORS: Final[dict[str, str]] = {
     "Run": "weft.client.run:Run",
-    "Task": "weft.client.run:Task",
-    "checkpoint": "weft.worker.context:checkpoint",
+    "Task": "weft.client.tasks:Task",
+    "checkpoint": "weft.worker.checkpoints:checkpoint",
     "current": "weft.worker.context:current",
     "executor.inline": "weft.executors.inline:InlineExecutor",
     "executor.local": "weft.executors.local:LocalExecutor",
@@ -23,5 +23,6 @@ DOORS: Final[dict[str, str]] = {
     "run": "weft.client.running:run_workflow",
     "start": "weft.client.running:start_workflow",
     "step": "weft.lang.steps:step",
+    "why": "weft.client.explaining:why",
     "workflow": "weft.lang.workflows:workflow",
 }

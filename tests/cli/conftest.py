@@ -11,10 +11,14 @@ import pytest
 
 from weft.cli.main import main
 from weft.client import door, loading
-from weft.client.run import NoSuchTask
+from weft.client.output import step_of
+from weft.client.planning import StepPlan
+from weft.client.pricing import Price
+from weft.client.resuming import Plan
+from weft.client.tasks import NoSuchTask, StepCount
 from weft.errors import UserError
+from weft.model.progress import LogLine
 from weft.model.values import Failure
-from weft.worker.logs import LogLine
 
 
 @dataclass
@@ -29,11 +33,30 @@ class FakeTask:
     lines: tuple[str, ...] = ()
     failure: Failure | None = None
 
+    @property
+    def cursor(self) -> str:
+        return f"1-{sum(map(ord, self.path)):08x}"
+
     def result(self) -> Any:
         return self.value
 
-    def logs(self) -> list[LogLine]:
-        return [LogLine(1000 + i, "out", text) for i, text in enumerate(self.lines)]
+
+@dataclass
+class FakeOutput:
+    tasks: list[FakeTask]
+
+    def all(self) -> list[LogLine]:
+        return [
+            LogLine(step=step_of(task.path), task=task.path, text=text)
+            for task in self.tasks
+            for text in task.lines
+        ]
+
+    def last(self) -> list[LogLine]:
+        return []
+
+    def latest(self) -> list[LogLine]:
+        return []
 
 
 @dataclass
@@ -53,8 +76,27 @@ class FakeRun:
     calls: list[str] = field(default_factory=list)
     on_wait: Callable[[FakeRun], None] | None = None
 
-    def tasks(self) -> list[FakeTask]:
-        return self.made
+    def tasks(self, *, state: str | None = None, after: str | None = None) -> list[FakeTask]:
+        places = [task.cursor for task in self.made]
+        made = self.made[places.index(after) + 1 if after else 0 :]
+        return [task for task in made if state in (None, task.state)]
+
+    def steps(self) -> list[StepCount]:
+        found: dict[str, StepCount] = {}
+        for task in self.made:
+            name = step_of(task.path)
+            step = found.setdefault(name, StepCount(name, looped=name != task.path, started_ms=1000))
+            step.states[task.state] = step.states.get(task.state, 0) + 1
+            step.attempts += task.attempts
+            step.ended_ms = max(step.ended_ms, task.ended_ms)
+        return list(found.values())
+
+    @property
+    def is_over(self) -> bool:
+        return True
+
+    def output(self, is_wanted: Callable[[str], bool] = lambda path: True) -> FakeOutput:
+        return FakeOutput([task for task in self.made if is_wanted(task.path)])
 
     def task(self, path: str) -> FakeTask:
         for task in self.made:
@@ -81,12 +123,11 @@ class NoSuchRun(UserError):
     code = "no-such-run"
 
 
-@dataclass
-class FakePlan:
-    changes: tuple[str, ...] = ()
-
-    def lines(self) -> list[str]:
-        return [f"changed: {change}" for change in self.changes]
+def plan_of(*changes: str) -> Plan:
+    """Return a plan in which ``changes`` differ."""
+    steps = [StepPlan("load", 3, took_ms=100), StepPlan("train", 1, runs=1, verdict="runs", was=["1 failed"])]
+    price = Price(2, least_ms=500, most_ms=500, saved_ms=300)
+    return Plan("0hq3t5m2k9ab4cde", "delays", "failed", False, "current", list(changes), [], steps, price)
 
 
 @dataclass
@@ -97,13 +138,14 @@ class Report:
     deleted: int = 2
     deleted_bytes: int = 4096
     kept: int = 9
+    runs: list[Any] = field(default_factory=list)
 
 
 @dataclass
 class FakeHome:
     runs: list[FakeRun] = field(default_factory=list)
     report: Report = field(default_factory=Report)
-    plan: FakePlan = field(default_factory=FakePlan)
+    plan: Plan = field(default_factory=plan_of)
     asked: dict[str, Any] = field(default_factory=dict)
     resumed: FakeRun = field(default_factory=lambda: FakeRun(id="0hq3zzzzzzzzzzzz"))
 
@@ -117,7 +159,7 @@ class FakeHome:
             raise NoSuchRun(f"no run is named {id!r}", hint="`weft ls` lists them.")
         return found[0]
 
-    def plan_resume(self, run: FakeRun, **choice: Any) -> FakePlan:
+    def plan_resume(self, run: FakeRun, **choice: Any) -> Plan:
         self.asked = choice
         return self.plan
 
@@ -127,8 +169,8 @@ class FakeHome:
     def verify(self, run: FakeRun) -> Report:
         return self.report
 
-    def gc(self, dry_run: bool) -> Report:
-        self.asked = {"dry_run": dry_run}
+    def gc(self, dry_run: bool, policy: Any) -> Report:
+        self.asked = {"dry_run": dry_run, "policy": policy}
         return self.report
 
 
@@ -171,4 +213,4 @@ def weft(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 
 @pytest.fixture
 def fake() -> Any:
-    return types.SimpleNamespace(Run=FakeRun, Task=FakeTask, Plan=FakePlan, Report=Report)
+    return types.SimpleNamespace(Run=FakeRun, Task=FakeTask, plan=plan_of, Report=Report)

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from weft.cli.commands import COMMANDS, overview
+from weft.client.collecting import DoomedRun, Policy
 from weft.errors import StoredDataError, UserError
 from weft.model.values import Failure
 
@@ -93,6 +94,51 @@ def test_show_counts_the_tasks_of_a_loop_on_one_line(weft, home, fake):
     assert "load[1]" in weft("show", "@", "--tasks").out
 
 
+def test_show_lists_what_runs_and_what_failed_up_to_a_bound_and_says_how_to_see_the_rest(weft, home, fake):
+    failure = Failure("weft", "weft.worker.evaluate.NotStrict", "a hidden change\nof x")
+    failed = [fake.Task(f"load[{i}]", "failed", failure=failure) for i in range(1000)]
+    running = [fake.Task("train[3]", "running", ended_ms=0)]
+    home.runs = [fake.Run(state="failing", made=[*failed, *running])]
+    out = weft("show").out
+    assert "● train[3]  for " in out
+    assert out.count("✗ load[") == 10
+    assert "✗ load[9]  NotStrict: a hidden change\n" in out
+    assert f"and 990 tasks more: weft show {RUN} --state failed" in out
+    assert len(out.splitlines()) < 25
+
+
+def test_show_pages_through_tasks(weft, home, fake):
+    home.runs = [loop_run(fake)]
+    first = weft("show", "--tasks", "--limit", "2")
+    assert "load[1]" in first.out
+    assert "load[2]" not in first.out
+    place = home.runs[0].made[1].cursor
+    assert f"more: weft show {RUN} --tasks --limit 2 --after {place}" in first.err
+    second = weft("show", "--tasks", "--limit", "2", "--after", place)
+    assert "load[1]" not in second.out
+    assert "load[2]" in second.out
+    assert "concat" in second.out
+    assert "more:" not in second.err
+    page = json.loads(weft("show", "--json", "--limit", "2").out)
+    assert ([task["path"] for task in page["tasks"]], page["after"]) == (["load[0]", "load[1]"], place)
+    assert "No such tasks." in weft("show", "--state", "failed").err
+
+
+def test_a_place_that_is_none_is_2_and_shown(weft, home, fake):
+    home.runs = [loop_run(fake)]
+    ended = weft("show", "--after", "load[2]")
+    assert ended.code == 2
+    assert "'load[2]'" in ended.err
+
+
+def test_what_an_interruption_cut_off_is_not_shown_as_running(weft, home, fake):
+    home.runs = [fake.Run(state="interrupted", made=[fake.Task("train", "running", ended_ms=0)])]
+    for words in ((), ("--tasks",)):
+        out = weft("show", "@", *words).out
+        assert "⏸ interrupted  train" in out
+        assert "●" not in out
+
+
 def test_show_of_a_failure_shows_it_and_the_way_on(weft, home, fake):
     failure = Failure("user", "ValueError", "bad kind", traceback="Traceback\n  File x\n")
     home.runs = [fake.Run(state="failed", failure=failure, made=[fake.Task("train[2]", state="failed")])]
@@ -106,6 +152,15 @@ def test_show_json_has_run_and_tasks(weft, home, fake):
     home.runs = [loop_run(fake)]
     found = json.loads(weft("show", "--json").out)
     assert found["id"] == RUN
+    assert found["after"] is None
+    assert found["steps"][0] == {
+        "step": "load",
+        "tasks": 3,
+        "states": {"succeeded": 3},
+        "attempts": 3,
+        "started_ms": 1000,
+        "ended_ms": 2500,
+    }
     assert found["tasks"][0] == {
         "path": "load[0]",
         "state": "succeeded",
@@ -216,8 +271,24 @@ def test_verify_is_3_when_something_is_damaged(weft, home, fake):
 
 def test_gc_tells_what_it_deleted_or_would(weft, home):
     assert weft("gc", "--dry-run").out == "would delete 2 files, 4.0 KiB; 9 are in use\n"
-    assert home.asked == {"dry_run": True}
+    assert home.asked == {"dry_run": True, "policy": Policy()}
     assert weft("gc").out.startswith("deleted 2 files")
+
+
+def test_gc_tells_which_runs_a_policy_lets_go_and_what_they_would_take(weft, home):
+    home.report.runs = [
+        DoomedRun("0hq3t5m2k9ab4cde", "delays", "succeeded", 1000, 2048, 65_000, True),
+        DoomedRun("0hq3t5m2k9ab4cdf", "delays", "failed", 1000, 0, 65_000, False),
+    ]
+    ended = weft("gc", "--older-than", "30d", "--keep-last", "3", "--max-size", "10GiB", "--dry-run")
+    assert home.asked["policy"] == Policy(30 * 24 * 3_600_000, 3, 10 << 30)
+    head, first, second, last = ended.out.splitlines()
+    assert "BUILT AGAIN IN" in head
+    assert "2.0 KiB" in first
+    assert "1 min 05 s" in first
+    assert "cannot be: its code is not archived" in second
+    assert last == "would delete 2 runs and 2 files, 4.0 KiB; 9 are in use"
+    assert weft("gc", "--older-than", "soon").code == 2
 
 
 def test_doctor_is_2_when_something_is_to_fix(weft, client):

@@ -9,7 +9,7 @@ import time
 import pytest
 from rich.console import Console
 
-from weft.cli.display import JsonDisplay, PlainDisplay, Tally
+from weft.cli.display import JsonDisplay, PlainDisplay, Tally, printable
 from weft.cli.live import LiveDisplay
 from weft.clock import FakeClock
 from weft.model.progress import (
@@ -19,6 +19,7 @@ from weft.model.progress import (
     RunStarted,
     StepPlanned,
     TaskEnded,
+    TaskProgress,
     TaskRetrying,
     TaskStarted,
 )
@@ -59,7 +60,7 @@ def started(*steps: str) -> RunStarted:
 
 
 def test_a_loop_is_one_plain_line():
-    assert plain(*loop(10_000)) == ["✓ load (10000 tasks, 10.0 s)"]
+    assert plain(*loop(10_000)) == ["✓ load (10,000 tasks, 10.0 s)"]
 
 
 def test_a_plain_line_for_each_failure_and_retry_up_to_a_bound():
@@ -120,7 +121,51 @@ def test_what_never_started_is_not_run_when_the_run_has_ended():
     assert live(*events)[2].strip() == "○ notify"
     lines = live(*events, RunEnded(run="0hq3", state="failed", at_ms=START + 9))
     assert lines[2].split() == ["–", "notify", "not", "run"]
+    assert lines[1].split() == ["✓", "load", "━━━━━━━─────", "3/5", "0.00", "s", "2", "not", "run"]
+    lines = live(*events, RunEnded(run="0hq3", state="interrupted", at_ms=START + 9))
     assert lines[1].split()[:2] == ["⏸", "load"]
+
+
+def test_a_task_that_an_interruption_cut_off_is_shown_as_interrupted():
+    events = (started("f"), TaskStarted(step="f", task="f"), RunEnded(run="0hq3", state="interrupted"))
+    assert live(*events)[1].split()[:2] == ["⏸", "f"]
+
+
+def test_a_skipped_step_is_quiet_and_says_so():
+    skips = [TaskEnded(step="f", task="f", state="skipped")]
+    skips += [
+        StepPlanned(step="g", count=3),
+        TaskEnded(step="g", task="g[0] … g[2]", state="skipped", count=3),
+    ]
+    lines = [line.split() for line in live(started("f", "g"), *skips)[1:]]
+    assert lines == [["–", "f", "skipped"], ["–", "g", "3", "skipped"]]
+
+
+def test_in_a_narrow_terminal_the_words_still_have_room():
+    events = [*loop(12)][:14]
+    said = LogLine(step="load", task="load[6]", text="reading")
+    line = live(started("load"), *events, said, width=60)[1]
+    assert line.endswith("load[6]: reading")
+    assert "━━━─── 6/12" in line
+
+
+def test_progress_is_shown_as_a_percentage_and_its_words():
+    said = TaskProgress(step="f", task="f", fraction=0.4, message="epoch 4")
+    line = live(started("f"), TaskStarted(step="f", task="f"), said)[1]
+    assert line.endswith("  40% epoch 4")
+
+
+def test_output_that_comes_late_does_not_hide_why_a_step_failed():
+    late = LogLine(step="load", task="load[1]", text="the last words")
+    line = live(started("load"), *loop(3, failed=(1,)), late)[1]
+    assert line.endswith("1 failed · boom")
+
+
+def test_control_characters_of_steps_do_not_reach_the_terminal():
+    text = "\x1b[31mred\x1b[0m\tand\x07 10%\r 20%"
+    line = live(started("f"), TaskStarted(step="f", task="f"), LogLine(step="f", task="f", text=text))[1]
+    assert line.endswith("  20%")
+    assert printable("\x1b[31mred\x1b[0m\tbell\x07") == "red bell"
 
 
 def test_tasks_that_end_together_are_counted_together():

@@ -103,6 +103,15 @@ def test_a_run_is_shown_listed_logged_got_and_verified(shell):
     assert shell("verify").returncode == 0
 
 
+@pytest.mark.parametrize("command", ["show", "logs", "get", "resume"])
+def test_run_ids_are_completed(shell, command):
+    assert shell("run", "flow.py", "months=1", "-q").returncode == 0
+    [run] = json.loads(shell("ls", "--json").stdout)
+    words = {"COMP_WORDS": f"weft {command} {run['id'][:4]}", "COMP_CWORD": "2"}
+    shell.environment |= {"_WEFT_COMPLETE": "bash_complete", **words}
+    assert shell().stdout.splitlines() == [f"plain,{run['id']}"]
+
+
 def test_a_failed_run_is_1_and_resume_with_another_parameter_reuses_the_rest(shell):
     ended = shell("run", "flow.py", "months=1,2", "limit=1")
     assert ended.returncode == 1

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 HELP = [sys.executable, "-m", "weft.cli.main", "--help"]
 
 
 def test_help_loads_neither_click_nor_rich():
     code = (
         "import sys; from weft.cli.main import main; main(['--help']); "
-        "print(sorted({'click', 'rich', 'sqlite3', 'weft.client.door'} & set(sys.modules)))"
+        "print(sorted({'click', 'rich', 'weft.store.sqlite', 'weft.client.door'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "[]"
@@ -31,12 +33,35 @@ def test_a_wrong_command_exits_with_2():
 
 
 def test_the_completion_protocol_of_the_shell_is_answered():
-    environment = {"_WEFT_COMPLETE": "bash_complete", "COMP_WORDS": "weft re", "COMP_CWORD": "1"}
+    environment = {"_WEFT_COMPLETE": "bash_complete", "COMP_WORDS": "weft canc", "COMP_CWORD": "1"}
     code = "import sys; from weft.cli.main import main; sys.exit(main())"
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    assert ended.stdout.splitlines() == ["plain,resume"]
+    assert ended.stdout.splitlines() == ["plain,cancel"]
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("weft run de", ["file,de"]),
+        ("weft graph de", ["file,de"]),
+        ("weft check de", ["file,de"]),
+        ("weft run flow.py --pro", ["plain,--profile"]),
+        ("weft show --st", ["plain,--state"]),
+    ],
+)
+def test_files_and_options_are_completed(words, answer):
+    code = "import sys; from weft.cli.main import main; sys.exit(main())"
+    environment = {
+        "_WEFT_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.splitlines() == answer, ended.stderr
 
 
 def test_a_terminal_that_knows_ascii_only_gets_no_traceback():

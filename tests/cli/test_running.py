@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+import types
 
 import pytest
 
@@ -133,22 +135,43 @@ def test_one_ctrl_c_stops_cleanly_with_130_and_the_resume_command(weft, workflow
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_two_ctrl_c_stop_at_once(weft, workflow, monkeypatch):
-    class Exited(BaseException):
-        pass
+class Exited(BaseException):
+    """Stands for the end of the process."""
 
-    def exits(code):
+
+@pytest.fixture
+def exits(monkeypatch):
+    def exit_with(code):
         raise Exited(code)
 
+    monkeypatch.setattr(os, "_exit", exit_with)
+
+
+@pytest.mark.usefixtures("exits")
+def test_two_ctrl_c_stop_at_once(weft, workflow):
     def pressed(run):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(os, "_exit", exits)
     workflow.run.on_wait = pressed
     with pytest.raises(Exited, match="130"):
         weft("run", "flights.py")
-    assert workflow.run.calls == ["stop", "stop now"]
+    assert workflow.run.calls == ["stop"]
+
+
+@pytest.mark.usefixtures("exits")
+def test_a_second_ctrl_c_in_the_middle_of_the_first_waits_for_no_lock(weft, workflow, monkeypatch):
+    lock = threading.Lock()
+
+    def stop(now=False):
+        assert lock.acquire(timeout=5), "the second signal waits for the first, which it interrupts"
+        os.kill(os.getpid(), signal.SIGINT)
+        lock.release()
+
+    monkeypatch.setattr(workflow.run, "stop", stop)
+    workflow.run.on_wait = lambda run: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Exited, match="130"):
+        weft("run", "flights.py")
 
 
 def test_resume_continues_with_the_choices_given(weft, home, fake):
@@ -165,12 +188,57 @@ def test_resume_without_a_run_takes_parameters(weft, home, fake):
     assert home.asked["params"] == ("lr=0.1",)
 
 
-def test_resume_shows_the_plan_when_something_differs_and_asks_only_at_a_terminal(weft, home, fake):
-    home.runs, home.plan = [fake.Run(state="failed")], fake.Plan(("train's code",))
+def test_resume_shows_the_plan_and_asks_only_at_a_terminal(weft, home, fake):
+    home.runs, home.plan = [fake.Run(state="failed")], fake.plan("source of `train` changed")
     ended = weft("resume")
     assert ended.code == 0
-    assert "changed: train's code" in ended.err
+    assert ended.err.splitlines()[:5] == [
+        "run 0hq3t5m2k9ab4cde of delays failed; a new run continues it with the code as it is now",
+        "  changed  source of `train` changed",
+        "  ↺ load   3 tasks  reused",
+        "  ● train  1 task   runs again: 1 failed",
+        "  takes about 0.50 s on 2 slots, by what that run took; 0.30 s of work is reused",
+    ]
     assert "Continue?" not in ended.err
+    assert "reused" not in weft("resume", "-q").err
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "asked"),
+    [
+        ((), ("source of `train` changed",), True),
+        ((), (), False),
+        (("--yes",), ("source of `train` changed",), False),
+    ],
+)
+def test_at_a_terminal_resume_asks_where_something_differs(
+    weft, home, fake, monkeypatch, words, changes, asked
+):
+    home.runs, home.plan = [fake.Run(state="failed")], fake.plan(*changes)
+    monkeypatch.setattr("weft.cli.running.is_terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(isatty=lambda: True))
+    questions = []
+    monkeypatch.setattr("click.confirm", lambda text, **_: questions.append(text))
+    assert weft("resume", "-q", *words).code == 0
+    assert bool(questions) == asked
+
+
+def test_a_plan_of_quick_steps_does_not_say_that_nothing_runs(weft, home, fake):
+    home.runs, home.plan = [fake.Run(state="failed")], fake.plan()
+    home.plan.price.least_ms = home.plan.price.most_ms = home.plan.price.saved_ms = 0
+    assert "takes next to no time" in weft("resume", "--dry-run").err
+    home.plan.steps.pop()
+    assert "nothing is to run" in weft("resume", "--dry-run").err
+
+
+def test_a_dry_run_starts_nothing_and_its_json_is_the_plan(weft, home, fake):
+    home.runs, home.plan = [fake.Run(state="failed")], fake.plan("source of `train` changed")
+    home.resume = None
+    assert "● train" in weft("resume", "--dry-run").err
+    plan = json.loads(weft("resume", "--dry-run", "--json").out)
+    assert (plan["event"], plan["changes"]) == ("plan", ["source of `train` changed"])
+    assert plan["steps"][1]["runs"] == 1
+    assert plan["price"]["most_ms"] == 500
 
 
 def drawn(*notes):

@@ -18,7 +18,7 @@ import pytest
 _numbers = itertools.count()
 HEAD = "import os, time\nfrom pathlib import Path\nfrom weft import step, workflow\n"
 WEFT = "import sys; from weft.cli.main import main; sys.exit(main())"
-ENDED_WITHIN_S = 60.0
+ENDED_WITHIN_S = 90.0  # a guard against a hang, not a measure of speed
 
 
 class Project:
@@ -107,7 +107,7 @@ class Project:
         return path.read_text().splitlines() if path.exists() else []
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], object], seconds: float = ENDED_WITHIN_S) -> None:
     """Wait until something outside this process is so."""
     deadline = time.monotonic() + seconds
     while not condition():

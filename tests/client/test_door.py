@@ -9,8 +9,8 @@ import pytest
 from tests.client.project import until
 
 import weft
-from weft.client.run import NoResult, NoSuchTask
 from weft.client.starting import UnknownOption
+from weft.client.tasks import NoResult, NoSuchTask
 from weft.errors import Cancelled, UserError
 
 SUMS = """
@@ -85,8 +85,29 @@ def test_run_raises_the_workflows_own_exception_with_a_note_that_names_run_and_c
     assert type(raised.value) is KeyError
     assert raised.value.args == ("no", 2)
     run = weft.get_run()
-    assert raised.value.__notes__ == [f"in run {run.id}; fix and continue with: weft resume {run.id}"]
+    assert raised.value.__notes__[0] == f"in run {run.id}; fix and continue with: weft resume {run.id}"
     assert run.state == "failed"
+
+
+def test_what_run_raises_tells_the_line_of_the_step_that_raised_it(project):
+    flow = project.module("""
+        def helper(x):
+            return 1 / x
+
+        @step
+        def divides(x):
+            return helper(x)
+
+        @workflow
+        def divide(x):
+            return divides(x)
+        """)
+    for executor in ("inline", "local"):
+        with pytest.raises(ZeroDivisionError) as raised:
+            flow.divide.options(executor=executor).run(0)
+        _, told = raised.value.__notes__
+        assert "in helper\n      return 1 / x" in told
+        assert "weft/worker" not in told
 
 
 def test_start_neither_waits_nor_raises_and_result_does(project):
@@ -396,3 +417,51 @@ def test_resume_of_a_run_object_gives_the_run_that_goes_on(flow):
     assert again.resumed_from == run.id
     assert {task.state for task in again.tasks()} == {"reused"}
     assert weft.get_run(run.id).resume().wait().result() == run.result()
+
+
+def test_a_run_in_html_counts_its_tasks_and_lists_a_bounded_number_of_failures(project):
+    flow = project.module("""
+        @step
+        def load(i):
+            if i >= 3:
+                raise ValueError(f"<{i}> is bad")
+            return i
+
+        @workflow
+        def loads(n):
+            failed = []
+            for i in range(n):
+                try:
+                    load(i)
+                except ValueError as error:
+                    failed.append(error)
+            return len(failed)
+        """)
+    run = flow.loads.options(executor="inline").start(12).wait()
+    page = run._repr_html_()
+    assert "3 succeeded" in page
+    assert "9 failed" in page
+    assert "ValueError: &lt;3&gt; is bad" in page
+    assert page.count("<code>load[") == 5
+    assert "and 4 more" in page
+    assert "<table" in page
+    assert "ValueError: &lt;7&gt; is bad" in run.task("load[7]")._repr_html_()
+
+
+def test_a_failure_of_wefts_own_is_named_without_a_module(project):
+    flow = project.module("""
+        import threading
+
+        @step
+        def makes():
+            return threading.Lock()
+
+        @workflow
+        def made():
+            return makes()
+        """)
+    run = flow.made.options(executor="inline").start().wait()
+    assert run.failure.text.startswith("Unstorable: the result of makes")
+    ended = project.weft("show")
+    assert "weft.store" not in ended.stdout
+    assert "Unstorable: the result of makes" in ended.stdout

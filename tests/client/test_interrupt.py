@@ -63,7 +63,7 @@ def test_once_stops_cleanly_with_130_and_prints_the_command(held):
     process = held.start_weft("run", "flow.py", "n=1")
     until((held.folder / "held").exists)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 130
     assert "Stopping: what runs is cut off, what has ended is kept." in err
     assert f"interrupted; continue with: weft resume {weft.get_run().id}" in err
@@ -80,8 +80,9 @@ def test_twice_stops_at_once_also_where_a_step_does_not_let_go(held):
     while "Stopping" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    _, err = process.communicate(timeout=90)
+    # The second signal may also meet the last instants of a process that has stopped already.
+    assert process.returncode in (130, -signal.SIGINT)
     assert f"continue with: weft resume {weft.get_run().id}" in err
     goes_on(held)
 
@@ -90,7 +91,7 @@ def test_a_terminated_command_stops_cleanly_too(held):
     process = held.start_weft("run", "flow.py", "n=1")
     until((held.folder / "held").exists)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     assert process.returncode == 130
     goes_on(held)
 
@@ -99,7 +100,7 @@ def test_a_script_that_is_interrupted_names_run_and_command(held):
     process = held.start("flow.py")
     until((held.folder / "held").exists)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=90)
     assert process.returncode in (130, -signal.SIGINT)
     run = weft.get_run()
     assert "KeyboardInterrupt" in err

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from tests.client.project import until
 
 import weft
-from weft.client.resuming import WorkflowGone, plan
+from weft.client.resuming import WorkflowGone
 from weft.errors import UserError
 
 FLOW = """
@@ -153,20 +156,6 @@ def test_pinned_code_takes_other_parameters_too(project, failed):
     assert weft.get_run().result() == 9
 
 
-def test_the_plan_says_what_differs(project, failed):
-    module, old = failed
-    home = weft.get_run()._home
-    assert plan(home, old).changes == []
-    project.edit(module, "[month] * 3", "[month] * 2")
-    found = plan(home, weft.get_run(old.id), params=["limit=3"], from_="total")
-    assert found.changes == [
-        "parameter limit=3",
-        "total runs again, and what depends on it",
-        "step load changed",
-    ]
-    assert found.lines()[0] == f"continues run {old.id}; different from it:"
-
-
 def test_a_workflow_whose_file_is_gone_is_said_to_be(project, failed):
     module, old = failed
     (project.folder / f"{module.__name__}.py").unlink()
@@ -247,3 +236,72 @@ def test_a_cancelled_run_is_continued_by_a_new_one(project):
     again = weft.get_run().resume().wait()
     assert again.result() == 1
     assert states(again)["first"] == "reused"
+
+
+WHERE = """
+    from weft import current
+
+    @step
+    def where(n):
+        if not Path("go").exists():
+            Path("held").touch()
+            if n == 0:
+                raise LookupError("not yet")
+            time.sleep(60)
+        return os.getpid()
+
+    @workflow
+    def wheres(n: int):
+        return where(n)
+    """
+
+
+@pytest.mark.parametrize("code", ["current", "pinned"])
+def test_the_executor_that_the_run_was_given_goes_on(project, code):
+    module = project.module(WHERE)
+    with pytest.raises(LookupError):
+        module.wheres.options(executor="inline", slots=3).run(0)
+    old = weft.get_run()
+    (project.folder / "go").touch()
+    run = old.resume(code=code).wait()
+    assert run.result() == os.getpid()
+    assert [task.executor for task in run.tasks()] == ["inline"]
+    launch = run._home.launch(run.record)
+    assert (launch.executor, launch.slots) == ("inline", 3)
+
+
+def test_an_interrupted_run_goes_on_with_its_profile_and_executor(project):
+    project.write("pyproject.toml", '[tool.weft.profiles.here]\nexecutor = "inline"\n')
+    module = project.module(WHERE)
+    run = module.wheres.options(profile="here", executor="local").start(1)
+    until((project.folder / "held").exists)
+    run.stop()
+    assert run.wait().state == "interrupted"
+    (project.folder / "go").touch()
+    again = weft.get_run().resume().wait()
+    assert again.id == run.id
+    assert again.result() != os.getpid()
+    assert [task.executor for task in again.tasks()] == ["local"]
+
+
+def test_an_interrupted_run_goes_on_in_its_profile(project):
+    project.write("pyproject.toml", "[tool.weft.profiles.here]\nslots = 1\n")
+    module = project.module(WHERE)
+    run = module.wheres.options(profile="here").start(1)
+    until((project.folder / "held").exists)
+    run.stop()
+    run.wait()
+    project.write("pyproject.toml", '[tool.weft.profiles.here]\nexecutor = "inline"\n')
+    (project.folder / "go").touch()
+    assert weft.get_run().resume().wait().result() == os.getpid()  # as the profile is now
+    project.write("pyproject.toml", "")
+    with pytest.raises(UserError, match="no profile 'here'"):
+        weft.get_run().resume()
+
+
+def test_a_strict_run_stays_strict(project, failed):
+    module, _ = failed
+    with pytest.raises(ValueError, match="more than"):
+        module.sums.options(strict=True).run([3])
+    run = weft.get_run().resume(params={"limit": 50}).wait()
+    assert run._home.launch(run.record).code["strict"] is True

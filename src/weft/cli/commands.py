@@ -20,22 +20,32 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
         "run": Entry("weft.cli.running:run", "Run a workflow from a file."),
         "resume": Entry("weft.cli.running:resume", "Continue a run, reusing what still holds."),
         "cancel": Entry("weft.cli.running:cancel", "Cancel a run."),
+        "reproduce": Entry(
+            "weft.cli.reproducing:reproduce", "Run a run again as it was, and compare every result."
+        ),
     },
     "Look at runs": {
         "ls": Entry("weft.cli.looking:ls", "List runs, the latest first."),
         "show": Entry("weft.cli.looking:show", "Show a run and its tasks."),
+        "why": Entry("weft.cli.explaining:why", "Tell why a task ran, was reused, skipped, waits, failed."),
+        "compare": Entry("weft.cli.comparing:compare", "Show two runs side by side."),
         "logs": Entry("weft.cli.looking:logs", "Print what tasks printed."),
         "get": Entry("weft.cli.looking:get", "Print or save the result of a run or a task."),
     },
     "Look at a workflow": {
         "graph": Entry("weft.cli.reading:graph", "Draw a workflow before it runs."),
         "check": Entry("weft.cli.reading:check", "Compile only: show all errors and notes."),
+        "fingerprint": Entry(
+            "weft.cli.fingerprinting:fingerprint", "Show what decides whether a step runs again."
+        ),
     },
     "Look after the store": {
         "verify": Entry(
             "weft.cli.upkeep:verify", "Check a run's journal and artifacts against their hashes."
         ),
         "gc": Entry("weft.cli.upkeep:gc", "Delete artifacts that no run refers to."),
+        "backup": Entry("weft.cli.upkeep:backup", "Copy the whole home, while runs go on."),
+        "restore": Entry("weft.cli.upkeep:restore", "Copy a backup to where the home is to be."),
         "doctor": Entry("weft.cli.upkeep:doctor", "Check this machine and the home folder."),
         "completion": Entry("weft.cli.completing:completion", "Print the completion script of a shell."),
     },

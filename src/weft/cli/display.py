@@ -6,9 +6,12 @@ A display listens to the driver's events: it counts, and it never waits. State: 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
+
+import click
+import msgspec
 
 from weft.cli.output import GLYPHS, counted, duration, to_json
 from weft.model.progress import (
@@ -30,10 +33,12 @@ _SAID_MAX = 20  # failures and retries of one step that get a line of their own
 
 
 class Display(Protocol):
-    """A listener with a beginning and an end."""
+    """A listener with a beginning and an end. ``shows_output``: it also wants what running tasks put out."""
+
+    shows_output: bool
 
     def listen(self, event: AnyEvent) -> None:
-        """Take one event, in the driver's thread."""
+        """Take one event: the run's in the driver's thread, what tasks put out in the one that waits for it."""
 
     def open(self) -> None:
         """Begin to show."""
@@ -45,20 +50,20 @@ class Display(Protocol):
         """Show a line that is no event, such as what Ctrl-C did."""
 
 
-@dataclass
-class StepTally:
+class StepTally(msgspec.Struct):
     """The tasks of one step, counted by what became of them."""
 
     name: str
     planned: int = 0
     running: int = 0
     retries: int = 0
-    ends: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = {}
     first_ms: int = 0
     last_ms: int = 0
     message: str = ""
+    trouble: str = ""
     looped: bool = False
-    over: bool = False  # the run has ended: nothing more will come
+    over: str = ""  # how the run ended: nothing more will come
 
     @property
     def done(self) -> int:
@@ -71,16 +76,24 @@ class StepTally:
         return max(self.planned, self.done + self.running)
 
     @property
+    def left(self) -> str:
+        """What became of tasks that have not ended, and will not in this run of the driver; "" if all have."""
+        count = max(0, self.planned - self.done)
+        if not self.over or not self.done or not count:
+            return ""
+        return f"{count:,} left" if self.over == "interrupted" else f"{count:,} not run"
+
+    @property
     def state(self) -> str:
         """The one state that stands for all of them."""
         if self.ends.get("failed"):
             return "failed"
         if not self.over and (self.running or (self.done and self.done < self.planned)):
             return "running"
+        if self.over == "interrupted" and (self.running or 0 < self.done < self.planned):
+            return "interrupted"
         if not self.done:
             return "not_run" if self.over else "waiting"
-        if self.done < self.planned:
-            return "interrupted"
         order = ("succeeded", "reused", "cancelled", "not_run", "skipped")
         return next(state for state in order if self.ends.get(state))
 
@@ -141,9 +154,12 @@ class Tally:
             # Never below zero: a resumed run ends tasks that an earlier process started.
             step.running = max(0, step.running - event.count)
         step.ends[event.state] = step.ends.get(event.state, 0) + event.count
-        step.first_ms = step.first_ms or event.at_ms
-        step.last_ms = event.at_ms
-        if event.state == "failed" or (event.message and not step.message):
+        if event.state not in ("skipped", "not_run"):
+            step.first_ms = step.first_ms or event.at_ms
+            step.last_ms = event.at_ms
+        if event.state == "failed":
+            step.trouble = event.message
+        elif event.message:
             step.message = event.message
 
     def task_retrying(self, event: TaskRetrying) -> None:
@@ -152,11 +168,12 @@ class Tally:
         step.message = f"attempt {event.attempt} failed: {event.message}"
 
     def task_said(self, event: TaskProgress | LogLine) -> None:
+        step = self.steps.get(event.step)
         text = event.text if isinstance(event, LogLine) else event.message
         if isinstance(event, TaskProgress) and event.fraction is not None:
             text = f"{event.fraction:.0%} {text}".rstrip()
-        if text.strip():
-            self.step(event.step).message = text.strip()
+        if step is not None and (text := printable(text)):
+            step.message = f"{event.task}: {text}" if step.looped else text
 
     def noticed(self, event: Notice) -> None:
         if len(self.notices) < _SAID_MAX:
@@ -168,7 +185,7 @@ class Tally:
     def ended(self, event: RunEnded) -> None:
         self.state, self.ended_ms = event.state, event.at_ms
         for step in self.steps.values():
-            step.over = True
+            step.over = event.state
 
 
 _TAKE: dict[type, Callable[[Tally, Any], None]] = {
@@ -185,8 +202,16 @@ _TAKE: dict[type, Callable[[Tally, Any], None]] = {
 }
 
 
+def printable(text: str) -> str:
+    """Return a line as it would stand in a terminal: without colours, and what a progress bar wrote last."""
+    shown = click.unstyle(text).rstrip().rpartition("\r")[2].expandtabs(4).strip()
+    return "".join(char for char in shown if char.isprintable())
+
+
 class PlainDisplay:
     """Lines for a file or a log: one for each step that is done, one for each failure, none for each task."""
+
+    shows_output = False
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.tally = Tally()
@@ -252,6 +277,8 @@ def ends_of(step: StepTally) -> str:
         if state != main:
             words = state.replace("_", " ")
             parts.append(f"{count} {words}" if step.looped else words)
+    if step.left:
+        parts.append(step.left)
     if step.retries:
         parts.append(f"{step.retries} retr{'ies' if step.retries != 1 else 'y'}")
     if step.first_ms and step.ends.keys() & {"succeeded", "failed"}:
@@ -262,8 +289,11 @@ def ends_of(step: StepTally) -> str:
 class JsonDisplay:
     """Every event as one line of JSON on stdout."""
 
+    shows_output = True
+
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stdout
+        self.lock = threading.Lock()  # events come from two threads, and a line must stay whole
 
     def open(self) -> None:
         """Nothing to prepare."""
@@ -275,12 +305,15 @@ class JsonDisplay:
         print(message, file=sys.stderr, flush=True)
 
     def listen(self, event: AnyEvent) -> None:
-        self.stream.write(to_json(event) + "\n")
-        self.stream.flush()
+        with self.lock:
+            self.stream.write(to_json(event) + "\n")
+            self.stream.flush()
 
 
 class QuietDisplay:
     """Nothing while it runs."""
+
+    shows_output = False
 
     def open(self) -> None:
         """Nothing to prepare."""

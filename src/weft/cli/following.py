@@ -13,10 +13,14 @@ import click
 
 from weft.cli.display import Display
 from weft.cli.exits import BAD_DATA, FAILED, INTERRUPTED, SUCCEEDED, TO_FIX
-from weft.cli.output import print_error, print_json
+from weft.cli.output import is_terminal, print_error, print_json
 from weft.cli.summary import closing_lines, run_object
 from weft.errors import StoredDataError, WeftError
 from weft.model.states import RUN_FINAL
+
+_SHOW_CURSOR = "\x1b[?25h\n"  # the live display hides it
+
+_LOOK_S = 0.25
 
 
 class _Stop:
@@ -37,10 +41,9 @@ class _Stop:
             )
             self.run.stop()
         else:
-            self.run.stop(now=True)
-            self.display.close()
-            click.echo(_continue(self.run.id), err=True)
-            # Threads that wait for workers would hold up an ordinary exit; all that counts is on disk.
+            # This may interrupt the first call, in whatever lock it holds: take none. All that counts is on
+            # disk, and threads that wait for workers would hold up an ordinary exit.
+            os.write(2, f"{_SHOW_CURSOR if is_terminal() else ''}{_continue(self.run.id)}\n".encode())
             os._exit(INTERRUPTED)
 
 
@@ -63,15 +66,17 @@ def follow(start: Callable[[], Any], display: Display, *, as_json: bool) -> int:
             run = stop.run = start()
             if stop.count:  # Ctrl-C while it started
                 run.stop()
-            run.wait()
+            _watch(run, display)
     except WeftError as error:
         display.close()
         if stop.run is None:
             raise
         # The driver gave up (a full disk, say): what was done is kept.
         print_error(error.message, error.hint)
+        if isinstance(error, StoredDataError):
+            return BAD_DATA  # whether it can be continued, its hint says
         click.echo(_continue(stop.run.id), err=True)
-        return BAD_DATA if isinstance(error, StoredDataError) else TO_FIX
+        return TO_FIX
     finally:
         display.close()
     if run.state not in RUN_FINAL:
@@ -85,6 +90,20 @@ def follow(start: Callable[[], Any], display: Display, *, as_json: bool) -> int:
         for line in closing_lines(run):
             click.echo(line)
     return SUCCEEDED if run.state == "succeeded" else FAILED
+
+
+def _watch(run: Any, display: Display) -> None:
+    """Wait for the end of a run, and meanwhile show what its tasks put out where the display wants that."""
+    output = run.output() if display.shows_output else None
+    while output is not None and not run.is_over:
+        run.wait(_LOOK_S)
+        try:
+            said = output.latest()
+        except (WeftError, OSError):
+            break  # Only the look at it fails here; whether the run can go on is for its driver to say.
+        for event in said:
+            display.listen(event)
+    run.wait()
 
 
 def _continue(run: str) -> str:

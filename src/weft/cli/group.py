@@ -6,16 +6,18 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from weft.cli.commands import COMMANDS, overview
 from weft.cli.exits import BAD_DATA, INTERRUPTED, SUCCEEDED, TO_FIX
 from weft.cli.output import print_error, user_traceback
 from weft.cli.seam import load
 from weft.errors import StoredDataError, WeftError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -39,9 +41,10 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         # From the table: click would import every command to learn its summary.
+        item = load("click.shell_completion:CompletionItem")
         names = [(name, entry.summary) for name, entry in COMMANDS.items() if name.startswith(incomplete)]
         options = click.Command.shell_complete(self, ctx, incomplete)
-        return [*(CompletionItem(name, help=summary) for name, summary in names), *options]
+        return [*(item(name, help=summary) for name, summary in names), *options]
 
     def get_help(self, ctx: click.Context) -> str:
         return overview().rstrip("\n")

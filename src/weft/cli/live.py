@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
@@ -15,11 +17,24 @@ REDRAWS_PER_SECOND = 8
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _KEPT_LINES = 60  # what stays in the terminal when the run has ended
 _BAR_CELLS = 12
-_BAR_WIDTH = 26  # with the count, 12345/12345
+_NARROW = 80  # below this many columns a bar is half as long
+_TIME_WIDTH = 8
+_SAID_BY_GLYPH = ("waiting", "running", "succeeded", "failed")
+
+
+class _Columns(NamedTuple):
+    """How wide the columns are: a step's name, the cells of a bar, its counts, the time."""
+
+    name: int
+    bar: int
+    counts: int
+    time: int
 
 
 class LiveDisplay:
     """Counts events in the driver's thread and draws in rich's own, so that the run never waits for it."""
+
+    shows_output = True
 
     def __init__(self, console: Console | None = None, clock: Clock | None = None) -> None:
         self.tally = Tally()
@@ -34,8 +49,6 @@ class LiveDisplay:
             redirect_stderr=False,
             vertical_overflow="crop",
         )
-        self.said: list[str] = []
-        self.shown_notices = 0
         self.closing = False
 
     def open(self) -> None:
@@ -65,9 +78,8 @@ class LiveDisplay:
         lines.append(self._head(now))
         if above:
             lines.append(Text(f"  {_summary(above)}", "bright_black"))
-        names = max((len(step.name) for step in shown), default=0)
-        bars = any(step.looped for step in shown)
-        lines += [self._line(step, names, bars, now) for step in shown]
+        columns = _columns(shown, width, now)
+        lines += [self._line(step, columns, now) for step in shown]
         if below:
             lines.append(Text(f"  ○ {len(below)} more steps wait", "bright_black"))
         for line in lines:
@@ -78,32 +90,52 @@ class LiveDisplay:
     def _head(self, now: int) -> Text:
         tally = self.tally
         took = duration((tally.ended_ms or now) - tally.started_ms) if tally.started_ms else ""
-        state = "" if tally.state == "running" else f"  {tally.state}"
+        # How it ended is said by the lines below.
+        state = f"  {tally.state}" if tally.state in ("failing", "cancelling") else ""
         return Text.assemble((tally.workflow, "bold"), f"  {took}{state}  ", (tally.run, "bright_black"))
 
-    def _line(self, step: StepTally, names: int, bars: bool, now: int) -> Text:
+    def _line(self, step: StepTally, columns: _Columns, now: int) -> Text:
         state = step.state
         glyph, colour = GLYPHS[state]
         if state == "running" and step.running:
             glyph = _SPINNER[now // (1000 // REDRAWS_PER_SECOND) % len(_SPINNER)]
-        quiet = "bright_black" if state in ("waiting", "skipped", "not_run") else ""
-        line = Text.assemble("  ", (glyph, colour), f" {step.name:<{names}}  ", style=quiet)
-        if bars:
-            line.append_text(_bar(step) if step.looped else Text(" " * _BAR_WIDTH))
-        took = duration(step.elapsed_ms(now)) if step.first_ms and not quiet else ""
-        line.append(f"{took:>11}")
+        quiet = state in ("waiting", "skipped", "not_run")
+        name = step.name if len(step.name) <= columns.name else step.name[: columns.name - 1] + "…"
+        line = Text.assemble(
+            "  ", (glyph, colour), f" {name:<{columns.name}}", style="bright_black" if quiet else ""
+        )
+        if columns.counts:
+            bar = step.looped and state not in ("skipped", "not_run")
+            line.append_text(_bar(step, columns) if bar else Text(" " * (columns.bar + columns.counts + 3)))
+        line.append(f"  {_took(step, now):>{columns.time}}")
         if words := _words(step):
             line.append(f"  {words}", "red" if state == "failed" else "bright_black")
         return line
 
 
-def _bar(step: StepTally) -> Text:
-    """Return ``━━━━────────  3/12``, as wide as every other."""
-    filled = _BAR_CELLS * step.done // max(step.total, 1)
-    bar = Text()
+def _columns(steps: list[StepTally], width: int, now: int) -> _Columns:
+    name = max((len(step.name) for step in steps), default=0)
+    counts = [len(_count(step)) for step in steps if step.looped]
+    bar = (_BAR_CELLS if width >= _NARROW else _BAR_CELLS // 2) if counts else 0
+    time = max([_TIME_WIDTH, *(len(_took(step, now)) for step in steps)])
+    return _Columns(min(name, width // 2), bar, max(counts, default=0), time)
+
+
+def _took(step: StepTally, now: int) -> str:
+    return duration(step.elapsed_ms(now)) if step.first_ms else ""
+
+
+def _count(step: StepTally) -> str:
+    return f"{step.done}/{step.total}"
+
+
+def _bar(step: StepTally, columns: _Columns) -> Text:
+    """Return ``  ━━━━────────  3/12``, as wide as every other."""
+    filled = columns.bar * step.done // max(step.total, 1)
+    bar = Text("  ")
     bar.append("━" * filled, "red" if step.ends.get("failed") else "green")
-    bar.append("─" * (_BAR_CELLS - filled), "bright_black")
-    bar.append(f" {f'{step.done}/{step.total}':<{_BAR_WIDTH - _BAR_CELLS - 1}}")
+    bar.append("─" * (columns.bar - filled), "bright_black")
+    bar.append(f" {_count(step):>{columns.counts}}")
     return bar
 
 
@@ -113,12 +145,15 @@ def _words(step: StepTally) -> str:
     if step.looped:
         parts = [f"{n} {end.replace('_', ' ')}" for end, n in step.ends.items() if end != "succeeded"]
     else:
-        parts = [state.replace("_", " ")] if state in ("reused", "skipped", "not_run", "cancelled") else []
+        parts = [] if state in _SAID_BY_GLYPH else [state.replace("_", " ")]
+    if step.left:
+        parts.append(step.left)
+    elif step.looped and state == "not_run":
+        parts.append("not run")
     if step.retries:
         parts.append(f"{step.retries} retried")
-    if step.message and state in ("running", "failed", "skipped"):
-        parts.append(step.message.splitlines()[0])
-    return " · ".join(parts)
+    message = step.trouble if state == "failed" else step.message if state == "running" else ""
+    return " · ".join([*parts, *message.splitlines()[:1]])
 
 
 def _window(steps: list[StepTally], room: int) -> tuple[list[StepTally], list[StepTally], list[StepTally]]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
-from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from weft.cli.display import StepTally, ends_of
+from weft.cli.display import StepTally, ends_of, printable
 from weft.cli.exits import FAILED, SUCCEEDED
 from weft.cli.output import (
+    GLYPHS,
     ago,
+    clipped,
+    counted,
     duration,
     json_option,
     print_error,
@@ -24,15 +28,27 @@ from weft.cli.output import (
     state_word,
     table,
 )
-from weft.cli.summary import failure_lines, run_object, task_object
-from weft.cli.targets import find_run_and_task, is_at, run_argument, tasks_at
+from weft.cli.summary import failure_lines, run_object, step_object, task_object
+from weft.cli.targets import RunName, find_run_and_task, is_at, run_argument, tasks_at
 from weft.client import door
+from weft.client.tasks import StepCount
 from weft.clock import SystemClock
 from weft.errors import UserError
-from weft.model.progress import LogLine
-from weft.model.states import RUN_FINAL, RUN_MOVES
+from weft.model.progress import LogLine, TaskProgress
+from weft.model.states import RUN_FINAL, RUN_MOVES, TASK_FINAL, TASK_MOVES
 
-_FOLLOW_SECONDS = 0.3
+_FOLLOW_S = 0.3
+_SOME_MAX = 10
+_PLACE = re.compile(r"\d+-([0-9a-f]{8})*")
+
+
+class BadPlace(UserError):
+    """``--after`` is no place in the tasks of a run."""
+
+    code = "bad-place"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"--after {text!r} is no place of a task", hint="Take it from the page before.")
 
 
 class NoJsonForm(UserError):
@@ -75,31 +91,79 @@ def ls(workflow: str | None, state: str | None, limit: int, as_json: bool) -> No
     click.echo(table(["RUN", "WORKFLOW", "STATE", "STARTED", "TOOK", "PARAMETERS"], rows))
 
 
-@click.command(epilog="Example: weft show @ --tasks")
+@click.command(epilog="Example: weft show @ --state failed")
 @run_argument
 @click.option("--tasks", "all_tasks", is_flag=True, help="A line for each task, not for each step.")
+@click.option("--state", type=click.Choice(list(TASK_MOVES)), help="A line for each task in this state.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many tasks at most."
+)
+@click.option("--after", metavar="PLACE", help="Only tasks behind this place; the page before tells it.")
 @json_option
-def show(name: str, all_tasks: bool, as_json: bool) -> None:
-    """Show a run: its parameters, its steps and what became of them."""
+def show(name: str, all_tasks: bool, state: str | None, limit: int, after: str | None, as_json: bool) -> None:
+    """Show a run: its parameters, its steps and what became of them, what runs and what failed."""
     run = door.open_home().get_run(name)
-    tasks = list(run.tasks())
+    if after is not None and not _PLACE.fullmatch(after):
+        raise BadPlace(after)
     if as_json:
-        print_json({**run_object(run), "tasks": [task_object(task) for task in tasks]})
+        tasks, after = _page(run, state, after, limit)
+        page = {"tasks": [task_object(task) for task in tasks], "after": after}
+        print_json({**run_object(run), "steps": [step_object(step) for step in run.steps()], **page})
         return
     now = SystemClock().now_ms()
+    _print_head(run, now)
+    if all_tasks or state or after:
+        _print_tasks(run, state, after, limit)
+        return
+    if steps := run.steps():
+        click.echo(_step_table(steps, run.state))
+        for each in ("running", "failed"):
+            _print_some(run, each, sum(step.states.get(each, 0) for step in steps), now)
+    for line in failure_lines(run):
+        click.echo(line)
+
+
+def _print_head(run: Any, now: int) -> None:
     click.echo(f"{click.style(run.workflow, bold=True)}  {state_word(run.state)}  {run.id}")
     click.echo(f"  started {ago(run.started_ms or run.created_ms, now)}{_ended(run, now)}")
     for key, value in run.params.items():
         click.echo(f"  {key} = {value}")
     click.echo()
-    if tasks:
-        click.echo(_task_table(tasks) if all_tasks else _step_table(tasks))
-    for line in failure_lines(run):
-        click.echo(line)
+
+
+def _page(run: Any, state: str | None, after: str | None, limit: int) -> tuple[list[Any], str | None]:
+    """Return some tasks, and the place of the last one where more follow."""
+    tasks = list(islice(run.tasks(state=state, after=after), limit + 1))
+    return tasks[:limit], tasks[limit - 1].cursor if len(tasks) > limit else None
+
+
+def _print_tasks(run: Any, state: str | None, after: str | None, limit: int) -> None:
+    tasks, after = _page(run, state, after, limit)
+    if not tasks:
+        print_note("No such tasks.")
+        return
+    click.echo(_task_table(tasks, run.state))
+    if after is not None:
+        words = f"--state {state}" if state else "--tasks"
+        print_note(f"\nmore: weft show {run.id} {words} --limit {limit} --after {after}")
+
+
+def _print_some(run: Any, state: str, count: int, now: int) -> None:
+    """Print the first tasks of a loop that are in a state, each with how it stands."""
+    # A single failure is shown with its traceback below; of an interrupted run nothing runs.
+    if not count or (state, count) == ("failed", 1) or run.state == "interrupted":
+        return
+    click.echo()
+    for task in islice(run.tasks(state=state), _SOME_MAX):
+        word = click.style(GLYPHS[state][0], fg=GLYPHS[state][1])
+        said = task.failure.text if task.failure else f"for {duration(now - task.started_ms)}"
+        click.echo(clipped(f"{word} {task.path}  {printable(said.splitlines()[0])}"))
+    if count > _SOME_MAX:
+        click.echo(f"  and {counted(count - _SOME_MAX, 'task')} more: weft show {run.id} --state {state}")
 
 
 @click.command(epilog="Example: weft logs @ train[2]")
-@click.argument("name", metavar="[RUN]", required=False)
+@click.argument("name", metavar="[RUN]", type=RunName(), required=False)
 @click.argument("task", metavar="[TASK]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
 @json_option
@@ -108,15 +172,27 @@ def logs(name: str | None, task: str | None, follow: bool, as_json: bool) -> Non
     run, path = find_run_and_task(door.open_home(), name, task)
     if path is not None:
         tasks_at(run, path)
-    for line in _log_lines(run, path, follow):
+    output = run.output(lambda found: path is None or is_at(found, path))
+    while True:
+        over = run.is_over  # before the look: so nothing that came before the end is missed
+        _print_said(output.all(), as_json)
+        if follow:
+            time.sleep(_FOLLOW_S)
+        if over or not follow:
+            _print_said(output.last(), as_json)
+            return
+
+
+def _print_said(events: list[LogLine | TaskProgress], as_json: bool) -> None:
+    for event in events:
         if as_json:
-            print_json(line)
-        elif line.stream != "progress":
-            click.echo(f"{click.style(line.task, fg='cyan')}  {line.text}")
+            print_json(event)
+        elif isinstance(event, LogLine):
+            click.echo(f"{click.style(event.task, fg='cyan')}  {event.text}")
 
 
 @click.command(epilog="Example: weft get @ best_of -o best.pkl")
-@click.argument("name", metavar="[RUN]", required=False)
+@click.argument("name", metavar="[RUN]", type=RunName(), required=False)
 @click.argument("task", metavar="[TASK]", required=False)
 @click.option(
     "-o",
@@ -149,7 +225,7 @@ def _failure(run: Any, path: str | None) -> str | None:
         [(f"run {run.id}", run)] if path is None else [(t.path, t) for t in tasks_at(run, path)]
     ):
         if thing.failure is not None:
-            return f"{what} failed: {thing.failure.type}: {thing.failure.message}"
+            return f"{what} failed: {thing.failure.text}"
     return None
 
 
@@ -206,28 +282,6 @@ def _one_result(run: Any, path: str) -> Any:
     return [task.result() for task in tasks]
 
 
-def _log_lines(run: Any, path: str | None, follow: bool) -> Iterator[LogLine]:
-    """Yield log lines by time; with ``follow``, also those that come until the run ends."""
-    seen: dict[str, int] = {}
-    while True:
-        ended = run.state in RUN_FINAL
-        fresh: list[LogLine] = []
-        for task in run.tasks():
-            if path is None or is_at(task.path, path):
-                lines = list(task.logs())
-                fresh += [_event(task.path, line) for line in lines[seen.get(task.path, 0) :]]
-                seen[task.path] = len(lines)
-        yield from sorted(fresh, key=lambda line: line.at_ms)
-        if not follow or ended:
-            return
-        time.sleep(_FOLLOW_SECONDS)
-        run = door.open_home().get_run(run.id)
-
-
-def _event(path: str, line: Any) -> LogLine:
-    return LogLine(step=_step_of(path), task=path, text=line.text, stream=line.stream, at_ms=line.ms)
-
-
 def _took(run: Any, now: int) -> str:
     if not run.started_ms or (not run.ended_ms and run.state == "interrupted"):
         return ""
@@ -239,35 +293,36 @@ def _params(run: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _step_of(path: str) -> str:
-    """Return a task's path without its loop indexes."""
-    return "/".join(part.split("[", 1)[0] for part in path.split("/"))
-
-
-def _step_table(tasks: Iterable[Any]) -> str:
-    steps: dict[str, StepTally] = {}
-    for task in tasks:
-        name = _step_of(task.path)
-        step = steps.setdefault(name, StepTally(name))
-        step.planned += 1
-        step.looped = step.looped or task.path != name
-        step.retries += max(0, task.attempts - 1)
-        if task.state == "running":
-            step.running += 1
-        elif task.state not in ("waiting", "retrying"):
-            step.ends[task.state] = step.ends.get(task.state, 0) + 1
-        if task.started_ms:
-            step.first_ms = min(step.first_ms or task.started_ms, task.started_ms)
-        step.last_ms = max(step.last_ms, task.ended_ms or 0)
-    rows = [[state_word(step.state), step.name, ends_of(step)] for step in steps.values()]
+def _step_table(steps: list[StepCount], state: str) -> str:
+    rows = []
+    for step in map(_tally_of, steps):
+        step.over = state if state in RUN_FINAL or state == "interrupted" else ""
+        rows.append([state_word(step.state), step.name, ends_of(step)])
     return table(["STATE", "STEP", ""], rows)
 
 
-def _task_table(tasks: Iterable[Any]) -> str:
+def _tally_of(step: StepCount) -> StepTally:
+    return StepTally(
+        step.step,
+        planned=step.tasks,
+        running=step.open,
+        retries=max(0, step.attempts - step.tasks + step.states.get("reused", 0)),
+        ends={state: count for state, count in step.states.items() if state in TASK_FINAL},
+        first_ms=step.started_ms,
+        last_ms=step.ended_ms,
+        looped=step.looped,
+    )
+
+
+def _task_table(tasks: list[Any], state: str) -> str:
     rows = []
     for task in tasks:
         took = duration(task.ended_ms - task.started_ms) if task.started_ms and task.ended_ms else ""
-        rows.append([state_word(task.state), task.path, str(task.attempts or ""), took, task.executor or ""])
+        # On record it runs, but nobody drives it any more.
+        word = (
+            "interrupted" if state == "interrupted" and task.state in ("running", "retrying") else task.state
+        )
+        rows.append([state_word(word), task.path, str(task.attempts or ""), took, task.executor or ""])
     return table(["STATE", "TASK", "ATTEMPTS", "TOOK", "EXECUTOR"], rows)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from typing import Final, NoReturn
 
 import weft
 from weft.cli.commands import overview
 from weft.cli.seam import load
+
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 100_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,5 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
+def entry() -> NoReturn:
+    """Run ``weft`` as this process: what the shell starts."""
+    # What imports make stays until the end, so looking through it again and again would be time for nothing.
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    code = main()
+    gc.freeze()
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

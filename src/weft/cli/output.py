@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import importlib
 import reprlib
+import shutil
 import sys
-import traceback
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+
+from weft.seams import deferred
+
+if TYPE_CHECKING:
+    import traceback
+else:
+    traceback = deferred("traceback")
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -140,9 +147,25 @@ def short(value: Any, length: int = 100) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def clipped(line: str) -> str:
+    """Return a line that fits the terminal where stdout is one; elsewhere the whole line."""
+    width = terminal_width()
+    if width is None or width_of(line) <= width:
+        return line
+    kept = line
+    while width_of(kept) >= width:
+        kept = kept[:-1]
+    return f"{kept}…"
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal at stdout has, or None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def counted(count: int, noun: str) -> str:
-    """Return ``1 task`` or ``3 tasks``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """Return ``1 task``, ``3 tasks`` or ``200,000 tasks``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def is_terminal() -> bool:

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from weft.cli.display import Display, JsonDisplay, PlainDisplay, QuietDisplay
+from weft.cli.exits import SUCCEEDED
 from weft.cli.following import follow
 from weft.cli.output import is_terminal, json_option, print_json, print_note
 from weft.cli.seam import load
 from weft.cli.summary import run_object
-from weft.cli.targets import run_argument
+from weft.cli.targets import run_argument, target_argument
 from weft.client import loading
 from weft.errors import UserError
 from weft.lang.parameters import arguments_of, parse_parameters
@@ -29,13 +30,19 @@ class BadTag(UserError):
 
 
 @click.command(epilog="Example: weft run flights.py months=1,2 target=0.8")
-@click.argument("target", metavar="FILE[:WORKFLOW]")
+@target_argument
 @click.argument("parameters", metavar="[NAME=VALUE]...", nargs=-1)
 @click.option("--profile", metavar="NAME", help="Where to run: a profile of pyproject.toml or weft.toml.")
 @click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="A tag of the run; may be repeated.")
 @click.option(
-    "--cache", is_flag=True, help="Reuse results of other runs where the code and the inputs are the same."
+    "--cache/--no-cache",
+    default=None,
+    help="Reuse results of other runs where code and inputs are the same: of every step, or of none.",
 )
+@click.option(
+    "--refresh", metavar="STEP", multiple=True, help="Run this step, or task, in any case; may be repeated."
+)
+@click.option("--reuse", metavar="RUN", help="Take over what still holds from this run.")
 @click.option("--strict", is_flag=True, help="Make reports of what plain Python would do otherwise errors.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the summary only.")
 @json_option
@@ -44,7 +51,9 @@ def run(
     parameters: tuple[str, ...],
     profile: str | None,
     tags: tuple[str, ...],
-    cache: bool,
+    cache: bool | None,
+    refresh: tuple[str, ...],
+    reuse: str | None,
     strict: bool,
     quiet: bool,
     as_json: bool,
@@ -58,8 +67,14 @@ def run(
     args, kwargs = arguments_of(workflow.function, parse_parameters(workflow.function, parameters))
     display = display_for(as_json=as_json, quiet=quiet)
     options: dict[str, Any] = {"on_event": display.listen}
-    chosen = {"profile": profile, "tags": _tags(tags), "cache": cache, "strict": strict}
+    chosen = {"profile": profile, "tags": _tags(tags), "refresh": refresh, "reuse": reuse, "strict": strict}
     options.update((key, value) for key, value in chosen.items() if value)
+    if cache is not None:
+        options["cache"] = cache
+    if reuse and not quiet:
+        home = load("weft.client.door:open_home")()
+        plan = home.plan_reuse(home.get_run(reuse), workflow.options(**options), *args, **kwargs)
+        _show(plan, as_json=as_json)
     return follow(lambda: workflow.options(**options).start(*args, **kwargs), display, as_json=as_json)
 
 
@@ -74,6 +89,7 @@ def run(
     help="The project's code as it is now, or as it was.",
 )
 @click.option("--from", "from_", metavar="TASK", help="Run this task, and what depends on it, again.")
+@click.option("--dry-run", is_flag=True, help="Only show the plan.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the summary only.")
 @json_option
@@ -82,24 +98,40 @@ def resume(
     parameters: tuple[str, ...],
     code: str,
     from_: str | None,
+    dry_run: bool,
     yes: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Continue an interrupted run, or start a new one that takes over all results that still hold."""
+    """Continue an interrupted run, or start a new one that takes over all results that still hold.
+
+    The plan comes first: what is reused, what runs again and why, and how long that took. A question is asked
+    only where code or parameters differ, at a terminal.
+    """
     home = load("weft.client.door:open_home")()
     if "=" in name:  # `weft resume lr=0.1`: no RUN is named
         name, parameters = "@", (name, *parameters)
     old = home.get_run(name)
     choice: dict[str, Any] = {"code": code, "params": parameters, "from_": from_}
     plan = home.plan_resume(old, **choice)
-    if plan.changes and not as_json:
-        for line in plan.lines():
-            print_note(line)
-        if not yes and sys.stdin.isatty() and is_terminal():
-            click.confirm("Continue?", default=True, abort=True, err=True)
+    asks = bool(plan.changes) and not (yes or as_json or dry_run) and sys.stdin.isatty() and is_terminal()
+    if as_json or asks or dry_run or not quiet:
+        _show(plan, as_json=as_json)
+    if dry_run:
+        return SUCCEEDED
+    if asks:
+        click.confirm("Continue?", default=True, abort=True, err=True)
     display = display_for(as_json=as_json, quiet=quiet)
     return follow(lambda: home.resume(old, **choice, on_event=display.listen), display, as_json=as_json)
+
+
+def _show(plan: Any, *, as_json: bool) -> None:
+    """Print the plan of a run that takes over results of another, before it begins."""
+    if as_json:
+        print_json({"event": "plan", **load("msgspec:to_builtins")(plan)})
+        return
+    for line in load("weft.cli.planned:plan_lines")(plan):
+        print_note(line)
 
 
 @click.command(epilog="Example: weft cancel @")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from weft.cli.seam import load
-from weft.client.run import NoSuchTask
+from weft.client.tasks import NoSuchTask
 from weft.errors import UserError, WeftError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 LATEST = "@"
 
@@ -27,11 +29,27 @@ class RunName(click.ParamType):  # type: ignore[type-arg]
             runs = load("weft.client.door:open_home")().list_runs(limit=50)
         except WeftError:
             return []  # a completion has nowhere to show an error
+        item = load("click.shell_completion:CompletionItem")
         return [
-            CompletionItem(run.id, help=f"{run.workflow} {run.state}")
-            for run in runs
-            if run.id.startswith(incomplete)
+            item(run.id, help=f"{run.workflow} {run.state}") for run in runs if run.id.startswith(incomplete)
         ]
+
+
+class WorkflowTarget(click.ParamType):  # type: ignore[type-arg]
+    """``FILE[:WORKFLOW]``; the shell completes the file."""
+
+    name = "target"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        item = load("click.shell_completion:CompletionItem")
+        return [item(incomplete, type="file")]
+
+
+def target_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument ``FILE[:WORKFLOW]``."""
+    return click.argument("target", metavar="FILE[:WORKFLOW]", type=WorkflowTarget())(command)
 
 
 def run_argument(command: Callable[..., Any]) -> Callable[..., Any]:

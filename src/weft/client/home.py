@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from weft.client.owners import is_dead, this_owner
 from weft.client.run import Run
@@ -20,22 +20,29 @@ from weft.driver.driver import Driver, DriverParts
 from weft.driver.launch import Launch, launch_from_bytes
 from weft.driver.reuse import Reuse
 from weft.driver.slots import Slots
+from weft.driver.tried import tried_so_far
 from weft.errors import UserError
 from weft.executors.port import Executor
 from weft.machine.events import Instance
 from weft.model.context import RunContext
 from weft.model.progress import Listener
-from weft.model.records import RunRecord, RunState
-from weft.model.resources import parse_bytes
+from weft.model.records import Owner, RunRecord, RunState
+from weft.model.resources import parse_bytes, parse_ms
 from weft.model.states import RUN_FINAL, RUN_MOVES
 from weft.program.nodes import Program
 from weft.program.serial import program_from_bytes
-from weft.seams import door
+from weft.seams import deferred, door
 from weft.settings import Settings, read_settings
 from weft.store.artifacts import ArtifactStore
 from weft.store.blobs import FileBlobStore
 from weft.store.database import Database, open_database
+from weft.store.runs import RunNotFound
 from weft.worker.modules import lend_to_main
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = deferred("shutil")
 
 _UNENDED: Final = [state for state in RUN_MOVES if state not in RUN_FINAL]
 
@@ -54,8 +61,7 @@ class RunAlive(UserError):
         )
 
 
-@dataclass
-class Session:
+class Session(msgspec.Struct):
     """A driver at work in a thread of this process. ``error`` is what ended the driver, if something did."""
 
     driver: Driver
@@ -71,6 +77,9 @@ class Session:
             self.state = "interrupted"
         finally:
             self.driver.parts.executor.close()
+        if self.state == "succeeded" and os.path.isdir(self.driver.context.checkpoint_folder):
+            # After the end is on record: until then a resume would need them.
+            shutil.rmtree(self.driver.context.checkpoint_folder, ignore_errors=True)
 
 
 class Home:
@@ -84,7 +93,6 @@ class Home:
     @cached_property
     def database(self) -> Database:
         """The database, opened at first use."""
-        self.settings.home.mkdir(parents=True, exist_ok=True) if _is_creatable(self.settings.home) else None
         return open_database(self.settings.database_place(), self.clock)
 
     @cached_property
@@ -155,8 +163,8 @@ class Home:
 
     # -- driving ----------------------------------------------------------------------------------------
 
-    def context(self, run: str, program: bytes, launch: Launch) -> RunContext:
-        """Return what the workers of a run must know."""
+    def context(self, run: str, program: bytes, launch: Launch, before: tuple[str, ...] = ()) -> RunContext:
+        """Return what the workers of a run must know. ``before``: the runs that it continues, the latest first."""
         return RunContext(
             run=run,
             program=program,
@@ -171,8 +179,24 @@ class Home:
             checkpoint_folder=str(self.folder("checkpoints") / run),
             python_flags=launch.python_flags,
             code=launch.code,
+            # What is to run again in any case begins from its beginning.
+            checkpoint_before=tuple(
+                str(self.folder("checkpoints") / run) for run in before if not launch.refresh
+            ),
+            checkpoints_kept=self.settings.checkpoints,
             log_bytes_max=parse_bytes("log_cap", self.settings.log_cap),
         )
+
+    def continued_by(self, record: RunRecord) -> tuple[str, ...]:
+        """Return the runs that a run continues, the latest first."""
+        found: list[str] = []
+        while record.resumed_from is not None and record.resumed_from not in found:
+            found.append(record.resumed_from)
+            try:
+                record = self.database.runs.get(record.resumed_from)
+            except RunNotFound:
+                break
+        return tuple(found)
 
     def make_executor(self) -> Executor:
         """Return a new executor as the settings say."""
@@ -204,19 +228,48 @@ class Home:
         Raises:
             RunBusy: somebody else drives it.
         """
-        runs = self.database.runs
         dead = record.owner if record.owner is not None and is_dead(record.owner) else None
-        lease = runs.claim(record.id, this_owner(), self.settings.lease_ms, dead=dead)
+        executor = executor or self.make_executor()
+        try:
+            session = Session(self.claim(record, launch, executor, this_owner(), dead, listener))
+        except BaseException:
+            executor.close()
+            raise
+        session.thread = threading.Thread(target=session.work, name=f"weft {record.id}", daemon=True)
+        session.thread.start()
+        return Run(self, record, session)
+
+    def claim(
+        self,
+        record: RunRecord,
+        launch: Launch,
+        executor: Executor,
+        owner: Owner,
+        dead: Owner | None,
+        listener: Listener | None = None,
+    ) -> Driver:
+        """Claim a run and return its driver, which has not begun. ``dead``: an owner known to be dead.
+
+        Raises:
+            RunBusy: somebody else drives it.
+        """
+        runs = self.database.runs
+        lease = runs.claim(record.id, owner, self.settings.lease_ms, dead=dead)
+        if record.started_ms:
+            # What the driver before recorded is about to be used; it must be what that one wrote.
+            self.database.journal.verify(record.id)
         raw = runs.program(record.program)
+        recorded = {Instance(task.node, task.index): task for task in self.database.tasks.outcomes(record.id)}
+        attempts = self.database.tasks.attempts_of_run(record.id) if recorded else ()
+        tried = tried_so_far(recorded, attempts)
         reuse = Reuse(
             self.database.tasks,
             self.store,
-            {Instance(task.node, task.index): task for task in self.database.tasks.outcomes(record.id)},
+            recorded,
             record.resumed_from or "",
             frozenset(launch.refresh),
             launch.cache,
         )
-        executor = executor or self.make_executor()
         parts = DriverParts(
             self.database,
             self.store,
@@ -228,15 +281,13 @@ class Home:
             self.settings.heartbeat_ms,
             self.settings.executor,
             listener,
-            () if record.started_ms else tuple(json.loads(record.notes)),
+            () if record.started_ms else tuple(msgspec.json.decode(record.notes)),
+            tried,
+            self.settings.losses_max,
+            parse_ms("disk_wait", self.settings.disk_wait),
         )
-        driver = Driver(
-            parts, program_from_bytes(raw), self.context(record.id, raw, launch), lease, launch.given
-        )
-        session = Session(driver)
-        session.thread = threading.Thread(target=session.work, name=f"weft {record.id}", daemon=True)
-        session.thread.start()
-        return Run(self, record, session)
+        context = self.context(record.id, raw, launch, self.continued_by(record))
+        return Driver(parts, program_from_bytes(raw), context, lease, launch.given)
 
     # -- continuing, looking after ----------------------------------------------------------------------
 
@@ -246,15 +297,8 @@ class Home:
             return False
         if is_dead(record.owner):
             return True
-        return record.lease_until_ms < self.clock.now_ms()
-
-
-def _is_creatable(folder: Path) -> bool:
-    """Return whether a folder is missing and may be made; the database says what is wrong with others."""
-    parent = folder
-    while not parent.exists():
-        parent = parent.parent
-    return parent.is_dir() and os.access(parent, os.W_OK)
+        # By the clock that leases count in: on PostgreSQL it is the server's.
+        return record.lease_until_ms < self.database.engine.now_ms()
 
 
 def open_home(project: Path | None = None) -> Home:

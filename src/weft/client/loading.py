@@ -80,7 +80,7 @@ def load_workflow(target: str) -> Workflow[..., Any]:
     Raises:
         NoSuchFile, NoWorkflow, WhichWorkflow, BrokenFile: see each.
     """
-    path, name = _split(target)
+    path, name = split_target(target)
     found = workflows_of(load_module(path))
     if name is not None:
         if name not in found:
@@ -95,7 +95,7 @@ def load_workflow(target: str) -> Workflow[..., Any]:
 
 def load_workflows(target: str) -> list[Workflow[..., Any]]:
     """Return all workflows of a file, or the one that is named."""
-    path, name = _split(target)
+    path, name = split_target(target)
     if name is not None:
         return [load_workflow(target)]
     found = workflows_of(load_module(path))
@@ -104,7 +104,8 @@ def load_workflows(target: str) -> list[Workflow[..., Any]]:
     return list(found.values())
 
 
-def _split(target: str) -> tuple[str, str | None]:
+def split_target(target: str) -> tuple[str, str | None]:
+    """Return the file and the name of ``FILE[:NAME]``."""
     path, colon, name = target.rpartition(":")
     if colon and name.isidentifier():
         return path, name

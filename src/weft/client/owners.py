@@ -19,6 +19,15 @@ def boot_id() -> str:
         return ""
 
 
+@cache
+def process_namespace() -> str:
+    """Return what tells whose process ids these are: those of a container mean nothing outside it."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def process_started(pid: int) -> int:
     """Return when a process started, in the system's own unit, or 0 if there is none or it is a zombie."""
     try:
@@ -44,15 +53,21 @@ def _started_elsewhere(pid: int) -> int:
 def this_owner() -> Owner:
     """Return this process as the owner of a run."""
     pid = os.getpid()
-    return Owner(socket.gethostname(), pid, boot_id(), process_started(pid))
+    return Owner(socket.gethostname(), pid, f"{boot_id()} {process_namespace()}", process_started(pid))
 
 
 def is_dead(owner: Owner | None) -> bool:
-    """Return whether an owner is surely dead: none, or a process of this machine that is gone."""
+    """Return whether an owner is surely dead: none, or a process of this machine that is gone.
+
+    One in another container may be seen by nobody here; its lease says when it is given up.
+    """
     if owner is None:
         return True
     if owner.host != socket.gethostname():
         return False
-    if owner.boot != boot_id():
+    boot, _, namespace = owner.boot.partition(" ")
+    if boot != boot_id():
         return True
+    if namespace not in ("", process_namespace()):
+        return False
     return process_started(owner.pid) != owner.started_ms

@@ -17,14 +17,14 @@ import msgspec
 
 from weft.client.home import Home
 from weft.client.run import Run
-from weft.client.starting import short_text
+from weft.client.starting import home_as_started, short_text
 from weft.driver.launch import Launch, launch_to_bytes
 from weft.errors import UserError
 from weft.lang.parameters import UnknownParameter, parse_parameters
 from weft.model.jobs import Output
 from weft.model.journal import JournalEntry
 from weft.model.progress import Listener
-from weft.model.records import NewRun, RunRecord
+from weft.model.records import NewRun, RunRecord, seal_run
 from weft.program.nodes import Program
 from weft.store.project import pin_project, restore_project
 from weft.store.project_files import loaded_files
@@ -58,20 +58,40 @@ def with_its_code(home: Home, launch: Launch) -> Launch:
     """Return the launch such that workers find the code that the run had: in place, or restored beside."""
     if launch.pin is None:
         return launch
-    root = Path(launch.root)
-    if root.is_dir():
-        now = pin_project(root, home.blobs, used=loaded_files(root), cache_folder=home.folder("cache"))
-        if now.archive.digest == launch.pin.archive.digest:
-            return launch
+    if is_in_place(home, launch):
+        return launch
     folder = home.folder("code") / launch.pin.archive.digest.partition(":")[2]
     if not folder.is_dir():
         restore_project(launch.pin, home.blobs, folder)
+    return moved_to(folder, launch)
+
+
+def moved_to(folder: Path, launch: Launch) -> Launch:
+    """Return the launch for workers that find the project in ``folder``."""
+    root = Path(launch.root)
     return msgspec.structs.replace(
         launch,
         root=str(folder),
         sys_path=tuple(_moved(entry, root, folder) for entry in launch.sys_path),
         main_file=None if launch.main_file is None else _moved(launch.main_file, root, folder),
     )
+
+
+def is_in_place(home: Home, launch: Launch) -> bool:
+    """Return whether the project's folder holds the code that the run had; True where none is on record."""
+    root = Path(launch.root)
+    if launch.pin is None:
+        return True
+    if not root.is_dir():
+        return False
+    now = pin_project(
+        root,
+        home.blobs,
+        used=loaded_files(root),
+        cache_folder=home.folder("cache"),
+        skipped=home.settings.home,
+    )
+    return now.archive.digest == launch.pin.archive.digest
 
 
 def _moved(path: str, root: Path, folder: Path) -> str:
@@ -95,36 +115,36 @@ def again_as_it_was(
     launch = home.launch(record)
     if launch.pin is None:
         raise NoPinnedCode(record.id)
-    values = _values(home.program(record), params)
+    home = home_as_started(home, record, launch)
+    values = pinned_values(home.program(record), params)
     given = [left for output in launch.given if (left := _without(output, values)).names]
     given += [Output(home.store.put(value, f"parameter {name}"), (name,)) for name, value in values.items()]
     launch = msgspec.structs.replace(with_its_code(home, launch), refresh=refresh, given=given)
-    now_ms = home.clock.now_ms()
     shown = json.loads(record.params) | {name: short_text(value) for name, value in values.items()}
+    cause = f"continues {record.id} with its own code"
+    new = accept_again(home, record, launch, cause, params=json.dumps(shown), resumed_from=record.id)
+    return home.drive(new, launch, on_event)
+
+
+def accept_again(home: Home, record: RunRecord, launch: Launch, cause: str, **other: Any) -> RunRecord:
+    """Write the row of a new run of a run's program. ``other``: what of the row is not as it was."""
+    now_ms = home.clock.now_ms()
+    fields = ("workflow", "program", "module", "file", "params", "tags", "profile", "code")
+    same = {name: getattr(record, name) for name in fields}
     new = NewRun(
-        id=home.clock.new_id(),
-        workflow=record.workflow,
-        program=record.program,
-        created_ms=now_ms,
-        module=record.module,
-        file=record.file,
-        params=json.dumps(shown),
-        inputs=launch_to_bytes(launch),
-        tags=record.tags,
-        profile=record.profile,
-        code=record.code,
-        resumed_from=record.id,
+        **same | {"id": home.clock.new_id(), "created_ms": now_ms, "inputs": launch_to_bytes(launch), **other}
     )
-    entries = [JournalEntry(now_ms, "run.accepted", "", f"continues {record.id} with its own code")]
+    entries = [JournalEntry(now_ms, "run.accepted", "", cause, seal_run(new))]
     home.database.runs.create(new, home.database.runs.program(record.program), entries)
-    return home.drive(home.database.runs.get(new.id), launch, on_event)
+    return home.database.runs.get(new.id)
 
 
 def _without(output: Output, names: dict[str, Any]) -> Output:
     return Output(output.artifact, tuple(name for name in output.names if name not in names), output.solo)
 
 
-def _values(program: Program, params: Any) -> dict[str, Any]:
+def pinned_values(program: Program, params: Any) -> dict[str, Any]:
+    """Return the values of parameters that are given anew, as values or as texts, by the program alone."""
     known = [parameter.name for parameter in program.parameters]
     if not isinstance(params, dict):
         return parse_parameters(_reader(program, params), params, known=known)

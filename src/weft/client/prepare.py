@@ -6,12 +6,13 @@ import ast
 import io
 import re
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cloudpickle
+import msgspec
 
 from weft.lang.binding import bind
 from weft.lang.compiler import Compiled, compile_workflow
@@ -20,13 +21,18 @@ from weft.lang.steps import Step
 from weft.lang.workflows import Workflow
 from weft.model.jobs import Output
 from weft.program.nodes import Program
+from weft.seams import deferred
 from weft.store.artifacts import ArtifactStore
 from weft.store.codecs import fingerprint_value
 from weft.worker.modules import own_main
 
+if TYPE_CHECKING:
+    import cloudpickle
+else:
+    cloudpickle = deferred("cloudpickle")
 
-@dataclass(frozen=True)
-class Prepared:
+
+class Prepared(msgspec.Struct, frozen=True):
     """What a run starts from.
 
     Attributes:
@@ -38,7 +44,7 @@ class Prepared:
 
     program: Program
     given: list[Output]
-    code: dict[str, Any] = field(default_factory=dict)
+    code: dict[str, Any] = {}
     main_file: str | None = None
     preload: tuple[str, ...] = ()
 
@@ -200,18 +206,24 @@ def _names_in(code: Any) -> set[str]:
     return names
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Takes the steps of ``__main__`` whole: in a worker, that module is only being made of them."""
+@cache
+def _pickler() -> Callable[..., Any]:
+    """Return the class of picklers, made at the first use, so that cloudpickle is loaded then."""
 
-    def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, Step) and getattr(value, "__module__", "") == "__main__":
-            return Step, (value.function, value.step_options)
-        return super().reducer_override(value)
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Takes the steps of ``__main__`` whole: in a worker, that module is only being made of them."""
+
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, Step) and getattr(value, "__module__", "") == "__main__":
+                return Step, (value.function, value.step_options)
+            return super().reducer_override(value)
+
+    return Pickler
 
 
 def _pickle(value: object) -> bytes:
     stream = io.BytesIO()
-    _Pickler(stream, protocol=5).dump(value)
+    _pickler()(stream, protocol=5).dump(value)
     return stream.getvalue()
 
 

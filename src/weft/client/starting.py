@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import warnings
@@ -12,9 +11,11 @@ from typing import Any
 import msgspec
 
 from weft.client.home import Home
+from weft.client.past import step_paths
 from weft.client.prepare import Prepared, prepare
 from weft.client.run import Run
 from weft.driver.launch import Launch, launch_to_bytes
+from weft.driver.reuse import names_task, without_indexes
 from weft.errors import UserError
 from weft.executors.port import ImpossibleRequest
 from weft.lang.binding import bind
@@ -22,7 +23,7 @@ from weft.lang.steps import StepOptions, parse_options
 from weft.lang.workflows import Workflow
 from weft.model.jobs import Limits
 from weft.model.journal import JournalEntry
-from weft.model.records import NewRun
+from weft.model.records import NewRun, Reference, RunRecord, seal_run
 from weft.program.nodes import Program, StepSpec
 from weft.program.serial import program_digest, program_to_bytes
 from weft.seams import imported_for_worker
@@ -39,6 +40,7 @@ RUN_OPTIONS = (
     "on_event",
     "profile",
     "refresh",
+    "reuse",
     "slots",
     "strict",
     "tags",
@@ -69,6 +71,18 @@ class UnknownOption(UserError):
         )
 
 
+class NoStepToRefresh(UserError):
+    """``refresh`` names something that the workflow does not call."""
+
+    code = "no-step-to-refresh"
+
+    def __init__(self, name: str, workflow: str, known: list[str]) -> None:
+        super().__init__(
+            f"{workflow} calls no step {name!r}, so it cannot be refreshed",
+            hint=f"Its steps are {', '.join(known)}." if known else "It calls no step.",
+        )
+
+
 def start(
     workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **more: Any
 ) -> Run[Any]:
@@ -92,6 +106,8 @@ def start(
     program = with_defaults(prepared.program, home.settings)
     executor = home.make_executor()
     notes = check_limits(program, executor)
+    refresh = _refreshed(program, options)
+    reused = home.database.runs.get(options["reuse"]).id if options.get("reuse") else None
     if options.get("on_event") is None:
         for note in notes:  # nobody listens to the run, so it is said the way that Python says things
             warnings.warn(note, RuntimeWarning, stacklevel=4)
@@ -106,12 +122,28 @@ def start(
         python_flags=() if __debug__ else ("-O",),
         pin=_pin(home, root, prepared),
         cache=options.get("cache", True if home.settings.cache else None),
-        refresh=(*options.get("refresh", ()), *more.get("refresh", ())),
+        refresh=(*refresh, *more.get("refresh", ())),
+        executor=options.get("executor") or "",
+        slots=options.get("slots"),
     )
-    record = accept(home, workflow, program, launch, (args, kwargs), options, notes, more.get("resumed_from"))
+    continued = more.get("resumed_from") or reused
+    record = accept(home, workflow, program, launch, (args, kwargs), options, notes, continued)
     run = home.drive(record, launch, options.get("on_event"), executor)
     run.made_of = workflow
     return run
+
+
+def _refreshed(program: Program, options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of what is to run in any case; each must be a task, step or group of the program."""
+    given = options.get("refresh") or ()
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names:
+        return ()
+    steps = step_paths(program)
+    for name in names:
+        if not any(names_task(without_indexes(name), step) for step in steps):
+            raise NoStepToRefresh(name, program.name, steps)
+    return names
 
 
 def accept(
@@ -134,7 +166,7 @@ def accept(
         created_ms=now_ms,
         module=program.module,
         file=program.file,
-        params=json.dumps(_shown(workflow, *arguments)),
+        params=msgspec.json.encode(_shown(workflow, *arguments)).decode(),
         inputs=launch_to_bytes(launch),
         tags={str(key): str(value) for key, value in dict(options.get("tags") or {}).items()},
         profile=home.settings.profile,
@@ -142,12 +174,13 @@ def accept(
         resumed_from=resumed_from,
         parent_run=here.run or None,
         parent_task=here.task or None,
-        notes=json.dumps(notes),
+        notes=msgspec.json.encode(notes).decode(),
     )
     cause = f"continues {resumed_from}" if resumed_from else "started"
-    home.database.runs.create(
-        run, program_to_bytes(program), [JournalEntry(now_ms, "run.accepted", "", cause)]
-    )
+    accepted = JournalEntry(now_ms, "run.accepted", "", cause, seal_run(run))
+    given = [output.artifact for output in launch.given if output.artifact.inline is None]
+    references = [Reference(each.digest, each.codec, each.size_bytes) for each in given]
+    home.database.runs.create(run, program_to_bytes(program), [accepted], references)
     return home.database.runs.get(run.id)
 
 
@@ -181,6 +214,16 @@ def settings_for(root: Path, options: dict[str, Any]) -> Settings:
         slots=options.get("slots"),
         home=options.get("home"),
     )
+
+
+def home_as_started(home: Home, record: RunRecord, launch: Launch) -> Home:
+    """Return the same home with the settings of a run: of its profile as that is now, and of its options."""
+    root = Path(launch.root) if os.path.isdir(launch.root) else Path.cwd()
+    options = {"profile": record.profile or None, "executor": launch.executor or None, "slots": launch.slots}
+    settings = settings_for(root, {**options, "home": str(home.settings.home)})
+    found = Home(msgspec.structs.replace(settings, database=home.settings.database), home.clock)
+    found.database = home.database
+    return found
 
 
 def with_defaults(program: Program, settings: Settings) -> Program:
@@ -235,7 +278,9 @@ def _pin(home: Home, root: Path, prepared: Prepared) -> CodePin | None:
     if not files:
         return None
     used = [*files, *loaded_files(root)]
-    return pin_project(root, home.blobs, used=used, cache_folder=home.folder("cache"))
+    return pin_project(
+        root, home.blobs, used=used, cache_folder=home.folder("cache"), skipped=home.settings.home
+    )
 
 
 def _shown(workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
