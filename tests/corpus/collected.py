@@ -10,6 +10,7 @@ from . import (
     generators,
     inlining,
     learning,
+    limits,
     loops,
     matching,
     order,
@@ -28,6 +29,7 @@ THEMES = (
     inlining,
     parameters,
     generators,
+    limits,
     learning,
 )
 

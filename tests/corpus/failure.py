@@ -515,6 +515,64 @@ def finally_inside_a_handler(n):
         return closed(n)
 
 
+@workflow
+def outer_raised_again_in_a_handler(n):
+    # Python breaks the circle: the second no longer comes from the first, which now comes from the second.
+    try:
+        fail(n)
+    except ValueError as e:
+        try:
+            fail(n, kind="bad")
+        except Bad:
+            n = inc(n)
+            raise e
+
+
+@workflow
+def outer_raised_again_in_finally(n):
+    try:
+        fail(n)
+    except ValueError as e:
+        try:
+            n = inc(n)
+            raise KeyError(n)
+        finally:
+            n = inc(n)
+            raise e
+
+
+@workflow
+def middle_raised_again(n):
+    try:
+        fail(n)
+    except ValueError as first:
+        try:
+            fail(n, kind="bad")
+        except Bad as second:
+            second.seen = type(first).__name__
+            try:
+                fail(n, kind="key")
+            except KeyError:
+                n = inc(n)
+                raise second
+
+
+@workflow
+def outer_raised_again_by_a_cause(n):
+    try:
+        fail(n)
+    except ValueError as first:
+        first.add_note(f"noted {inc(n)}")
+        try:
+            fail(n, kind="bad")
+        except Bad as second:
+            try:
+                raise KeyError(inc(n)) from first
+            except KeyError as third:
+                inc(n)
+                raise first from second
+
+
 cases(uncaught, call(1))
 cases(every_kind, *(call(kind) for kind in ("value", "bad", "worse", "key", "os", "unicode", "stop")))
 cases(not_an_exception, call("leave"), call("exit"), call("bad"))
@@ -562,3 +620,7 @@ cases(type_of_argument_fails, call(2))
 cases(wrong_arguments, call(2))
 cases(deep_nesting, call(1), call(9), call(-1))
 cases(finally_inside_a_handler, call(1))
+cases(outer_raised_again_in_a_handler, call(1))
+cases(outer_raised_again_in_finally, call(1))
+cases(middle_raised_again, call(1))
+cases(outer_raised_again_by_a_cause, call(1))

@@ -147,6 +147,11 @@ def changes_in_a_generator_read_to_its_end(n):
     return sum(inc(xs.pop()) for _ in range(n)), xs, ",".join(name_of(len(xs)) for _ in numbers(n))
 
 
+@workflow
+def begun_before_the_next_argument(xs):
+    return list(zip((x for x in xs), (inc(x) for x in xs[:2])))
+
+
 cases(any_and_all, call([]), call([1, 2]), call([2]))
 cases(any_stops_before_the_failure, call([1, 2, 3]), call([1, 3]), call([]))
 cases(next_of, call([1, 2]), call([]), call([0]))
@@ -166,3 +171,4 @@ cases(appended_generator, call([1, 2]))
 cases(failure_of_a_deferred_consumer, call(2), call(0))
 cases(loop_over_a_generator, call(3), call(0))
 cases(changes_in_a_generator_read_to_its_end, call(3))
+cases(begun_before_the_next_argument, call([1, 2, 3]), call(None))

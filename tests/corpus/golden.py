@@ -16,7 +16,8 @@ from weft.program.serial import program_to_json
 from .collected import CORPUS, Entry
 
 FOLDER = Path(__file__).with_name("golden")
-LEFT_OUT = ("file", "fingerprint", "python", "positions", "source", "first_line")
+NAMES = ("reads", "writes")
+LEFT_OUT = ("file", "fingerprint", "judged", "parts", "plain", "python", "positions", "source", "first_line")
 
 
 def golden_text(entry: Entry) -> str:
@@ -36,7 +37,7 @@ def _stable(item: Any, first: int) -> Any:
     if isinstance(item, dict):
         kept = {key: value for key, value in item.items() if key not in LEFT_OUT}
         made = {
-            key: _place(value, first) if key == "span" else _stable(value, first)
+            key: _place(value, first) if key == "span" else value if key in NAMES else _stable(value, first)
             for key, value in kept.items()
         }
         return {key: value for key, value in made.items() if value not in (None, False, "", [], {})}

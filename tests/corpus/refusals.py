@@ -15,7 +15,7 @@ import contextlib
 import functools
 import itertools
 import random
-from weft import step, workflow
+from weft import limit, mutex, step, workflow
 
 COUNT = []
 SETTINGS = {}
@@ -171,6 +171,42 @@ REFUSALS = [
         "with_step_as_manager",
         "unsupported-with",
         "¶with contextlib.nullcontext(inc(n)) as m:\n    pass\nreturn m",
+    ),
+    Refusal("limit_of_a_name", "dynamic-limit", "¶with limit(str(n)):\n    n = inc(n)\nreturn n"),
+    Refusal("limit_bound", "dynamic-limit", "¶with limit('a') as held:\n    n = inc(n)\nreturn n"),
+    Refusal(
+        "limit_inside_itself",
+        "nested-limit",
+        "with limit('a'):\n    n = inc(n)\n    ¶with limit('a'):\n        n = inc(n)\nreturn n",
+    ),
+    Refusal(
+        "mutex_inside_itself_through_a_workflow",
+        "nested-limit",
+        """
+        @workflow
+        def part(n):
+            ¶with mutex("a"):
+                return inc(n)
+
+        @workflow
+        def main(n, xs, d):
+            with mutex("b"), mutex("a"):
+                return part(n)
+        """,
+    ),
+    Refusal(
+        "limits_in_both_orders",
+        "limit-order",
+        """
+        with limit("a"), limit("b"):
+            n = inc(n)
+        with limit("b"), limit("c"):
+            n = inc(n)
+        with mutex("c"):
+            ¶with limit("a"):
+                n = inc(n)
+        return n
+        """,
     ),
     # -- decorators ------------------------------------------------------------------------------
     Refusal(

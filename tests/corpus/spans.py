@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from weft import workflow
+from weft import limit, workflow
 
 from .steps import *
 
@@ -301,7 +301,35 @@ def carried_value(n):
 
 
 # Parallel: the number of waves does not grow with n.
+@workflow
+def loop_with_limit(n):
+    out = []
+    for k in range(n):
+        with limit("pool"):
+            a = inc(k)
+            b = add(a, k)
+            out.append(b)
+    return out
+
+
+@workflow
+def loop_with_limit_around_more(n):
+    out = []
+    for k in range(n):
+        with limit("pool"):
+            try:
+                a = inc(k) if k else 0
+            except ValueError:
+                a = 1
+            for _ in range(2):
+                a = inc(a)
+        out.append(a)
+    return out
+
+
 PARALLEL = [
+    Span(loop_with_limit, (6,), 12, 2),
+    Span(loop_with_limit_around_more, (6,), 17, 3),
     Span(list_comprehension, (6,), 6, 1),
     Span(dict_comprehension, (6,), 6, 1),
     Span(set_comprehension, (6,), 6, 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .expressions import literal, number, read, test, value
+from .pools import POOL_SLOTS, pool_name
 from .scope import State
 from .statements import SIMPLE, assign, failure_text
 from .writer import Production, Writer
@@ -428,6 +429,24 @@ def final(w: Writer, before: State, after_body: State) -> None:
     w.scope.restore((frozenset(bound), (after[1] | w.scope.maybe) - bound))
 
 
+# -- limits ----------------------------------------------------------------------------------------
+
+
+def limited(w: Writer) -> bool:
+    """A block that holds slots. Limits nest in one order: by how many are held already, callers' first."""
+    count = 2 if w.chance(25) else 1
+    heads = [lock(w, w.held + place) for place in range(count)]
+    w.emit(f"with {', '.join(heads)}:")
+    with w.having(held=w.held + count):
+        return block(w, 3)
+
+
+def lock(w: Writer, place: int) -> str:
+    if w.chance(40):
+        return f"mutex('{w.locks}-{place}')"
+    return f"limit('{pool_name(w.locks, place)}', slots={1 + w.below(POOL_SLOTS)})"
+
+
 COMPOUND: list[Production] = [
     (10, branch),
     (13, loop),
@@ -437,4 +456,5 @@ COMPOUND: list[Production] = [
     (2, worklist),
     (2, search),
     (2, change_of_rows),
+    (6, limited),
 ]

@@ -166,6 +166,8 @@ def walrus(w: Writer, depth: int) -> str:
     name = w.target("int")
     if name in w.items:
         return right
+    if w.items:
+        w.leaked.append(name)
     w.bind(name, "int")
     return f"({name} := {right})"
 
@@ -216,11 +218,13 @@ def truth(w: Writer, depth: int) -> str:
 def early_stop(w: Writer, depth: int) -> str:
     """A consumer that may not read its generator to the end."""
     w.tag("early-stop")
-    if w.chance(50):
-        return f"{w.pick(('any', 'all'))}({generator(w, depth, test)})"
-    if w.chance(60):
-        return f"next({generator(w, depth, number, parens=True)}, {w.below(9)})"
-    return f"first_above({generator(w, depth, number, parens=True)}, {w.below(5)})"
+    # What fails behind the place where the consumer stops must not be seen.
+    with w.having(risk=max(w.risk, 12.0)):
+        if w.chance(50):
+            return f"{w.pick(('any', 'all'))}({generator(w, depth, test)})"
+        if w.chance(60):
+            return f"next({generator(w, depth, number, parens=True)}, {w.below(9)})"
+        return f"first_above({generator(w, depth, number, parens=True)}, {w.below(5)})"
 
 
 def zipped(w: Writer, depth: int) -> str:
@@ -298,6 +302,8 @@ def filled(w: Writer, depth: int) -> str:
 def over(w: Writer, depth: int) -> Iterator[str]:
     """Give ``for … in …`` of a comprehension, with its targets known inside."""
     before, frozen = list(w.items), list(w.scope.frozen)
+    if not before:
+        w.leaked.clear()
     with w.having(binds=False):
         clause = w.run(SOURCES, depth)
     with w.having(doubtful=True, loops=w.loops + 1):
@@ -307,7 +313,8 @@ def over(w: Writer, depth: int) -> Iterator[str]:
 
 def item_name(w: Writer) -> str:
     """Return a comprehension's own name: a new one, or one that hides a name of the function."""
-    free = [name for name in ("x", "y", "z", "n0", "n1") if name not in w.items]
+    # An inner loop may not bind what a walrus before it has bound.
+    free = [name for name in ("x", "y", "z", "n0", "n1") if name not in (*w.items, *w.leaked)]
     name = w.pick(free) if free else w.serial("q")
     w.items.append(name)
     return name
@@ -389,6 +396,7 @@ def clauses(w: Writer, depth: int, make: Make) -> str:
                 return f"{make(w, depth)} {' '.join([*parts, second])}"
         if w.chance(12) and w.binds and (name := w.target("int")) not in w.items:
             condition = f"if ({name} := {number(w, depth)}) > {w.below(4)}"
+            w.leaked.append(name)
             w.bind(name, "int")
             parts.append(condition)
         return f"{make(w, depth)} {' '.join(parts)}"

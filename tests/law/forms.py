@@ -220,7 +220,31 @@ def _while(node: ast.While, parents: tuple[ast.AST, ...]) -> Iterator[str]:
 
 
 def _with(node: ast.With, parents: tuple[ast.AST, ...]) -> Iterator[str]:
-    yield "with-plain"
+    if not _is_limit(node):
+        yield "with-plain"
+    elif holds(*node.body):
+        for item in node.items:
+            yield "with-" + ast.unparse(item.context_expr.func)  # type: ignore[attr-defined]
+        if len(node.items) > 1:
+            yield "with-several"
+        around = {"if": ast.If, "loop": ast.For, "try": ast.Try, "with": ast.With}
+        yield from (f"with-in-{name}" for name, kind in around.items() if _within(parents, kind))
+        if len([parent for parent in parents if isinstance(parent, COMPOUND)]) >= 2:
+            yield "with-three-deep"
+        if any(isinstance(inner, COMPOUND) for inner in node.body):
+            yield "with-around-block"
+
+
+def _is_limit(node: ast.AST) -> bool:
+    return isinstance(node, ast.With) and all(
+        isinstance(item.context_expr, ast.Call) and ast.unparse(item.context_expr.func) in ("limit", "mutex")
+        for item in node.items
+    )
+
+
+def _leaves_limit(parents: tuple[ast.AST, ...]) -> Iterator[str]:
+    if any(map(_is_limit, parents)):
+        yield "leave-with"
 
 
 def _leave(word: str) -> Callable[[ast.AST, tuple[ast.AST, ...]], Iterator[str]]:
@@ -228,6 +252,7 @@ def _leave(word: str) -> Callable[[ast.AST, tuple[ast.AST, ...]], Iterator[str]]
         loops = [parent for parent in parents if isinstance(parent, LOOPS)]
         if loops and holds(loops[-1]):
             yield word
+            yield from _leaves_limit(parents[parents.index(loops[-1]) :])
             if _within(parents, ast.Try):
                 yield "leave-loop-in-try"
 
@@ -241,6 +266,7 @@ def _return(node: ast.Return, parents: tuple[ast.AST, ...]) -> Iterator[str]:
         yield "return-in-loop"
     if _within(parents, ast.Try):
         yield "return-in-try"
+    yield from _leaves_limit(parents)
     if holds(node.value):
         yield "return-step"
 
@@ -274,6 +300,7 @@ def _handler(node: ast.ExceptHandler, parents: tuple[ast.AST, ...]) -> Iterator[
 
 
 def _raise(node: ast.Raise, parents: tuple[ast.AST, ...]) -> Iterator[str]:
+    yield from _leaves_limit(parents)
     if node.exc is None:
         yield "raise-again"
     elif node.cause is not None:

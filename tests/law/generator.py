@@ -6,7 +6,6 @@ same grammar, so that a failing program shrinks.
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,13 +69,14 @@ def program_from_dice(dice: Dice, name: str) -> Source:
         tags |= writer.tags
     writer, text = _main(dice, signatures)
     body = "\n\n".join([*parts, text, _inputs(dice, writer)])
-    ast.parse(body)
+    compile(body, name, "exec")  # what Python itself refuses is a fault of this grammar
     return Source(body=body, tags=frozenset(tags | writer.tags), name=name)
 
 
 def _sub_workflow(dice: Dice, name: str, known: list[Signature]) -> tuple[Writer, Signature, str]:
     result = pick(dice, RESULTS)
     w = Writer(dice, list(known), result=result, may_hide=chance(dice, 35), budget=2 + dice.below(4))
+    w.locks = name
     parameters, head = _parameters(w)
     _bind_parameters(w, parameters)
     _statements(w, 1 + dice.below(3))

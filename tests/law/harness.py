@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.client.prepare import prepare
-from weft.machine.events import Acquire, Begin, CancelJobs, Done, Finish, Granted, RunJob, TimerFired, Wait
+from weft.machine.events import Begin, CancelJobs, Done, Event, Finish, Granted, RunJob, TimerFired, Wait
 from weft.machine.interpreter import Machine
 from weft.model.context import RunContext
 from weft.program.serial import program_from_bytes, program_to_bytes
 from weft.store.artifacts import ArtifactStore
 from weft.store.blobs import FileBlobStore
 from weft.worker.evaluate import Evaluator
+
+from .pools import Pools
 
 
 @dataclass
@@ -57,6 +59,7 @@ def _drive(context: RunContext, given: Any, store: ArtifactStore, choice: random
     evaluator = Evaluator(context)
     out: dict[int, tuple[Any, int]] = {}
     tasks: list[str] = []
+    pools = Pools()
     wave = 0
     commands = machine.advance(Begin(given))
     finish: Finish | None = None
@@ -70,15 +73,13 @@ def _drive(context: RunContext, given: Any, store: ArtifactStore, choice: random
                         out.pop(job, None)
                 case Finish():
                     finish = command
-        timers = [(c.at_ms, c.timer) for c in commands if isinstance(c, Wait)]
-        granted = [c.request for c in commands if isinstance(c, Acquire)]
-        if granted:
-            commands = [c for request in granted for c in machine.advance(Granted(request))]
-            continue
-        if timers:
-            commands = [c for at, timer in timers for c in machine.advance(TimerFired(timer, at))]
+        due: list[Event] = [TimerFired(c.timer, c.at_ms) for c in commands if isinstance(c, Wait)]
+        due += [Granted(request) for request in pools.obey(commands)]
+        if due:
+            commands = [command for event in due for command in machine.advance(event)]
             continue
         if finish is not None:
+            assert not pools.held, "slots are still held at the end"
             break
         assert out, "the machine waits for nothing"
         job_id = choice.choice(list(out))

@@ -10,7 +10,7 @@ import sys  # noqa: F401 - the programs use it
 import time
 from contextlib import suppress  # noqa: F401 - the programs use it
 
-from weft import step, workflow  # noqa: F401 - the programs use it
+from weft import limit, mutex, step, workflow  # noqa: F401 - the programs use them
 
 LIMIT = 3
 NAMES = ("ab", "cd", "e")

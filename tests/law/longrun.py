@@ -45,8 +45,12 @@ class Tally:
 
 def judge_seed(seed: int) -> tuple[int, Verdict]:
     """Judge the program of a seed in a folder of its own."""
+    try:
+        source = program_from_seed(seed)
+    except SyntaxError as error:
+        return seed, Verdict("crashed", f"the generator wrote what Python refuses: {error}: {error.text}")
     with tempfile.TemporaryDirectory() as folder:
-        return seed, judge(program_from_seed(seed), Path(folder), seed)
+        return seed, judge(source, Path(folder), seed)
 
 
 def judge_all(seeds: range, workers: int) -> Iterator[tuple[int, Verdict]]:

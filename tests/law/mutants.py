@@ -170,6 +170,19 @@ MUTANTS = [
         "        if ending is not None:\n            raise ending\n",
         "",
     ),
+    # -- limits ------------------------------------------------------------------------------------
+    Mutant(
+        "limit-asks-too-early",
+        MACHINE,
+        "        for name in self.machine.plan.needs[self.node.id]:\n",
+        "        for name in ():\n",
+    ),
+    Mutant(
+        "limit-keeps-its-slots",
+        MACHINE,
+        "    def drop(self) -> None:\n        self._release()\n",
+        "    def drop(self) -> None:\n",
+    ),
     # -- names -------------------------------------------------------------------------------------
     Mutant(
         "wrong-phi",
@@ -179,22 +192,28 @@ MUTANTS = [
         "                    continue\n",
     ),
     Mutant(
+        "deleted-name-stays-bound",
+        WORKER,
+        "                self.unbound.add(env)\n",
+        "                pass\n",
+    ),
+    Mutant(
         "augmented-load-after-the-call",
         LANG,
-        "            if env not in self.sure or target.id in names_of([node.value]).binds:\n",
+        "            if env not in self.draft.sure or target.id in names_of([node.value]).binds:\n",
         "            if False:\n",
     ),
     Mutant(
         "operands-not-spilled",
         LANG,
-        "            if result is not None and place < last and not self.is_atom(result, later):\n",
+        "            if result is not None and place < last and not self.draft.is_atom(result, later):\n",
         "            if False:\n",
     ),
     Mutant(
         "comprehension-names-leak",
         LANG,
-        'scope = self.scope.inner({name: f"{name}@{self._temps}" for name in bound})\n',
-        "scope = self.scope.inner({})\n",
+        'scope = self.draft.scope.inner({name: f"{name}@{self.draft.temps}" for name in bound})\n',
+        "scope = self.draft.scope.inner({})\n",
     ),
     Mutant(
         "or-is-and",
@@ -212,27 +231,34 @@ MUTANTS = [
     Mutant(
         "alias-of-a-chain-lost",
         LANG,
-        "                for target in node.targets:\n                    self.bind(target, sites)\n",
-        "                for target in node.targets:\n                    self.bind(target, sites)\n"
-        "                    sites = NONE\n",
+        "                for target in node.targets:\n                    reader.bind(target, sites)\n",
+        "                for target in node.targets:\n                    reader.bind(target, sites)\n"
+        "                    sites = 0\n",
     ),
     Mutant(
         "alias-through-container-lost",
         LANG,
-        "            for site in receiver:\n                self.a.heap[site] |= everything\n            self.change(receiver)\n",
-        "            self.change(receiver)\n",
+        "        self.heap.hold(receiver, held)\n",
+        "",
     ),
     Mutant(
         "alias-of-an-item-lost",
         LANG,
-        "                    return self._slice(node, base)\n                return base | self.a.content(base)\n",
-        "                    return self._slice(node, base)\n                return self.fresh(node)\n",
+        "            return base | held\n",
+        "            return self.fresh(node)\n",
     ),
     Mutant(
         "change-through-a-helper-lost",
         LANG,
-        "        self.change(seen, written=False)\n        return made | kept\n",
-        "        return made | kept\n",
+        "        self.reader.change(written & ~fixed)\n        self.reader.change(resized & ~fixed, resized=True)\n",
+        "",
+    ),
+    Mutant(
+        "equal-objects-become-one",
+        MACHINE,
+        "    slot = known.get(ref.origin)\n    if slot is None:\n        slot = known[ref.origin] = len(slots)\n",
+        "    same = hash(ref.artifact.digest)\n    slot = known.get(same)\n    if slot is None:\n"
+        "        slot = known[same] = len(slots)\n",
     ),
     Mutant(
         "shared-objects-stored-apart",

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .dice import SeededDice
 from .generator import Source, program_from_dice
-from .verdict import Verdict, judge
+from .verdict import HARNESS, Verdict, Way, judge
 
-SIGNATURES = (r"found (\w+)[( ]", r"is not \('[\w.]+', '(\w+)'\)", r"^inputs \d+: (\w+)")
+SIGNATURES = (r"found (\w+)[( ]", r"is not \('[\w.]+', '(\w+)'\)", r"inputs \d+: (\w+)")
 
 
 @dataclass
@@ -96,12 +96,14 @@ def signature(verdict: Verdict) -> str:
     return verdict.kind
 
 
-def shrink_failure(seed: int, verdict: Verdict, folder: Path, tries: int = 3000) -> Source:
+def shrink_failure(
+    seed: int, verdict: Verdict, folder: Path, tries: int = 3000, ways: Sequence[Way] = (HARNESS,)
+) -> Source:
     """Shrink the program of a seed as long as the law fails on it in the same way."""
 
     def fails(source: Source) -> bool:
         try:
-            return signature(judge(source, folder, seed)) == signature(verdict)
+            return signature(judge(source, folder, seed, ways)) == signature(verdict)
         except SyntaxError:
             return False
 

@@ -138,6 +138,22 @@ def alias_twins(w: Writer) -> None:
     return w.bind(second, "list")
 
 
+def equal_apart(w: Writer) -> None:
+    """Two objects that are equal and not one: a change of the first leaves the second as it was."""
+    first, second, count = w.target("list"), w.target("list"), w.target("int")
+    if first == second or not w.scope.change(first):
+        return assign(w)
+    w.tag("equal-apart")
+    text = w.pick(("make_list({})", "[inc({})]", "shifted([{}])")).format(w.known("int") or 3)
+    w.emit(f"{first} = {text}")
+    w.emit(f"{second} = {text}")
+    w.bind(first, "list")
+    w.bind(second, "list")
+    w.emit(f"{first}.{w.pick((f'extend({second})', f'append(len({second}))'))}")
+    w.emit(f"{count} = len({second})")
+    return w.bind(count, "int")
+
+
 def alias_cycle(w: Writer) -> None:
     """Two containers that hold each other, changed through either."""
     w.tag("alias-cycle")
@@ -295,6 +311,22 @@ def delete_name(w: Writer) -> None:
     return w.scope.unbind(name)
 
 
+def look_at_deleted(w: Writer) -> None:
+    """Delete a name, here or on one path, and let a step look whether it is bound."""
+    name, result = w.serial("gone"), w.target("str")
+    w.emit(f"{name} = {number(w, 1)}")
+    if w.chance(50):
+        w.emit(f"if {test(w, 1)}:")
+        w.emit(f"    del {name}")
+    else:
+        w.emit(f"del {name}")
+    w.emit("try:")
+    w.emit(f"    {result} = label({name})")
+    w.emit("except UnboundLocalError:")
+    w.emit(f"    {result} = 'deleted'")
+    w.bind(result, "str")
+
+
 def delete_item(w: Writer) -> None:
     table, items = w.changeable("dict"), w.changeable("list")
     if items is not None and w.chance(40):
@@ -436,7 +468,7 @@ def raise_now(w: Writer) -> bool:
         assign(w)
         return False
     if w.errors and w.chance(70):
-        error = w.errors[-1]
+        error = w.pick(w.errors) if w.chance(40) else w.errors[-1]
         failure = w.pick(FAILURES)
         forms = (
             "raise",
@@ -645,6 +677,7 @@ SIMPLE: list[Production] = [
     (3, alias_put),
     (2, alias_twins),
     (1, alias_cycle),
+    (2, equal_apart),
     (3, swap),
     (3, assign_pair),
     (3, assign_starred),
@@ -657,6 +690,7 @@ SIMPLE: list[Production] = [
     (5, augment_item),
     (4, augment_inside),
     (2, delete_name),
+    (2, look_at_deleted),
     (2, delete_item),
     (8, change_list),
     (5, change_other),

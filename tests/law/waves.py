@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from weft.client.prepare import prepare
-from weft.machine.events import Begin, CancelJobs, Done, RunJob
+from weft.machine.events import Acquire, Begin, CancelJobs, Done, Granted, RunJob
 from weft.machine.interpreter import Machine
 from weft.model.context import RunContext
 from weft.model.jobs import Job
@@ -18,7 +18,7 @@ from weft.worker.evaluate import Evaluator
 
 
 def waves(workflow: Any, args: tuple[Any, ...]) -> tuple[int, int]:
-    """Run with room for every call at once; return (step calls, waves of them)."""
+    """Run with room, and slots, for every call at once; return (step calls, waves of them)."""
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(FileBlobStore(folder))
         prepared = prepare(workflow, store, args, {})
@@ -38,6 +38,7 @@ def waves(workflow: Any, args: tuple[Any, ...]) -> tuple[int, int]:
 def _count(machine: Machine, evaluator: Evaluator, given: Any) -> tuple[int, int]:
     glue: deque[Job] = deque()
     calls: dict[int, Job] = {}
+    asked: deque[int] = deque()
     done, turns = 0, 0
     commands = machine.advance(Begin(given))
     while True:
@@ -48,7 +49,11 @@ def _count(machine: Machine, evaluator: Evaluator, given: Any) -> tuple[int, int
                 glue.append(command.job)
             elif isinstance(command, CancelJobs):
                 calls = {job: item for job, item in calls.items() if job not in command.jobs}
-        if glue:
+            elif isinstance(command, Acquire):
+                asked.append(command.request)
+        if asked:
+            commands = machine.advance(Granted(asked.popleft()))
+        elif glue:
             commands = machine.advance(Done(evaluator.evaluate(glue.popleft())))
         elif calls:
             # All that can run does run; what that makes possible belongs to the next wave.

@@ -37,9 +37,11 @@ class Writer:
         doubtful: what is written here may not run, so that what it binds is bound on some paths only.
         loops: how many loops around step calls enclose this place; ``turns``: any loops.
         risk: percent of expressions that may fail.
-        items: numbers of the comprehensions around this place; ``errors``: exceptions that are bound here.
+        items: numbers of the comprehensions around this place; ``leaked``: what a walrus in them bound.
+        errors: exceptions that are bound here.
         breaks: how the names stood at each ``break`` of the innermost loop.
         tags: declared properties of the program that its syntax does not show.
+        locks: begins the names of this function's limits; ``held``: how many are taken around this place.
     """
 
     dice: Dice
@@ -56,14 +58,17 @@ class Writer:
     loops: int = 0
     turns: int = 0
     depth: int = 0
-    risk: float = 3.8
+    risk: float = 4.2
     in_loop_body: bool = False
     counter: int = 0
     items: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
     breaks: list[State] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
     hidden: bool = False
+    locks: str = "main"
+    held: int = 0
 
     def below(self, n: int) -> int:
         return self.dice.below(n)
