@@ -15,6 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, nothing kept in the repository's folder, no limit of time: a test that fails, fails
+# again, and neither a busy machine nor a folder that cannot be written to makes it fail.
+settings.register_profile("steady", database=None, derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 STARTED_WITHIN_S = 30.0
 POSTGRES_USER = "postgres"
