@@ -112,8 +112,8 @@ class Driver:
     """Drives one run to its end, or until it is told to stop.
 
     State: ``machine``; ``out``, jobs that are out; ``timers``; ``queue``, events that the machine has not
-    seen; ``submit``, jobs that wait for the commit; ``finish``, the end once it is known; ``ended``, the state
-    in which it left the run.
+    seen; ``submit``, jobs that wait for the commit; ``ending``, jobs that were called off and may still be at
+    work, for which ``releases`` wait; ``finish``, the end once it is known; ``ended``, how it left the run.
     """
 
     def __init__(
@@ -134,6 +134,8 @@ class Driver:
         self.queue: deque[Happening] = deque()
         self.submit: dict[int, RunJob] = {}
         self.drop: list[int] = []
+        self.ending: set[int] = set()
+        self.releases: list[int] = []
         self.finish: Finish | None = None
         self.ended = ""
         self._stop = threading.Event()
@@ -185,8 +187,11 @@ class Driver:
                 self._turn(patience_s)
             self.ended = self._end()
         finally:
-            parts.slots.close()
-            parts.executor.finish(self.lease.run)
+            # First the workers: what is still at work holds its slots.
+            try:
+                parts.executor.finish(self.lease.run)
+            finally:
+                parts.slots.close()
 
     def _begin(self, now_ms: int) -> None:
         self._next_beat_ms = self.parts.clock.monotonic_ms() + self.parts.heartbeat_ms
@@ -251,6 +256,8 @@ class Driver:
                 self.ledger.noted(task, note, report.ended_ms)
                 self.watching.notice(f"{task}: {note}", report.ended_ms)
             self.queue.append(Done(report, self.parts.clock.jitter()))
+        else:
+            self.ending.discard(report.id)
 
     def _with_exception(self, failure: Failure) -> Failure:
         """Give a failure that no worker could report the exception that the workflow sees."""
@@ -265,6 +272,7 @@ class Driver:
         while self.timers and self.timers[0][0] <= tick_ms:
             _, timer = heapq.heappop(self.timers)
             self.queue.append(TimerFired(timer, now_ms))
+        self._give_back()
         for request in self.parts.slots.grant():
             self._granted(request)
         if tick_ms >= self._next_beat_ms:
@@ -340,11 +348,20 @@ class Driver:
     def _let_see(self, event: Happening) -> None:
         commands = self.machine.advance(event)
         if isinstance(event, Done):
+            self.ending.discard(event.report.id)
             going = self.out.pop(event.report.id, None)
             if going is not None:
                 self._record(going, event.report, commands)
         for command in commands:
             self._obey(command)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Give back slots, unless something that was called off may still be at work under them."""
+        if self.releases and not self.ending:
+            for request in self.releases:
+                self.parts.slots.release(request)
+            self.releases = []
 
     def _record(self, going: _Out, report: Report, commands: list[Command]) -> None:
         wait = next((command for command in commands if isinstance(command, Wait)), None)
@@ -380,7 +397,7 @@ class Driver:
                 self._acquire(command)
             case Release():
                 self._asked.pop(command.request, None)
-                self.parts.slots.release(command.request)
+                self.releases.append(command.request)
             case Decided():
                 self.ledger.decided(command, now_ms)
                 self.watching.decided(command)
@@ -405,6 +422,7 @@ class Driver:
                 self._take_report(report)
             if not unsent:
                 self.drop.append(job)
+                self.ending.add(job)
 
     def _run(self, command: RunJob, now_ms: int) -> None:
         node = self.machine.plan.nodes[command.instance.node]
