@@ -119,6 +119,17 @@ def around_workflows(n):
     return made, last, xs
 
 
+@workflow
+def given_up_while_it_waits(n):
+    try:
+        late = inc(inc(n))
+        fail(n)
+        with limit("pool-main", slots=1):
+            return add(late, n)
+    except ValueError as e:
+        return str(e)
+
+
 cases(around_calls, call(1))
 cases(three_deep, call([1, 2, 4]), call([]))
 cases(left_early, call([2, 1, 3, 5]), call([1, 6, 7]), call([2, 1]), call([]))
@@ -127,3 +138,4 @@ cases(waits_for_the_one_above, call(1), call(-3))
 cases(turn_waits_for_the_turn_before, call([2, 3, 4, 6]))
 cases(part, call(0, []), call(2, [1]))
 cases(around_workflows, call(0), call(3))
+cases(given_up_while_it_waits, call(1))

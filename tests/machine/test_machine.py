@@ -421,6 +421,15 @@ def test_second_cancel_changes_nothing() -> None:
     assert len(run.seen) == before
 
 
+@workflow
+def given_up_early(n):
+    a = load(n)
+    b = load(n)
+    with limit("gpu"):
+        c = load(a)
+    return b, c
+
+
 # -- limits --------------------------------------------------------------------------------------------
 
 
@@ -471,6 +480,13 @@ def test_cancel_while_a_limit_waits_for_what_its_body_reads_ends_the_run() -> No
     run.out["load"] = run.all_of(RunJob)[0]
     run.end("load", failure("cancelled", "cancelled", False))
     assert run.finish is not None
+    assert run.all_of(Acquire) == []
+
+
+def test_a_limit_that_is_given_up_while_it_waits_asks_for_nothing() -> None:
+    run = Driven.of(given_up_early)
+    run.end("load.2", failure())  # What stands below is given up, though `a` is still to come.
+    run.end("load")
     assert run.all_of(Acquire) == []
 
 

@@ -49,6 +49,7 @@ class Composite:
         return [frame for frame in self.open_frames if frame.ended is None]
 
     def drop(self) -> None:
+        self.waiting = None  # What it waits for may still come to be known.
         if self.running is not None:
             self.machine._drop_job(self.running)
         for frame in self.frames():
