@@ -96,10 +96,7 @@ def test_where_nothing_changed_all_is_taken_over(flow):
 
 
 def edit_helpers(project, flow, old, new):
-    path = project.folder / "plan_helpers.py"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    project.load("plan_helpers")
+    project.edit(project.load("plan_helpers"), old, new)
     project.edit(flow, "\n", "\n")
 
 

@@ -172,12 +172,6 @@ MUTANTS = [
     ),
     # -- limits ------------------------------------------------------------------------------------
     Mutant(
-        "limit-asks-too-early",
-        MACHINE,
-        "        for name in self.machine.plan.needs[self.node.id]:\n",
-        "        for name in ():\n",
-    ),
-    Mutant(
         "limit-keeps-its-slots",
         MACHINE,
         "    def drop(self) -> None:\n        self._release()\n",
