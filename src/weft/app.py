@@ -19,10 +19,10 @@ DOORS: Final[dict[str, str]] = {
     "program": "weft.client.compiling:program_of_workflow",
     "progress": "weft.worker.context:progress",
     "register_codec": "weft.store.codecs:register_codec",
-    "resume": "weft.client.resuming:resume",
+    "resume": "weft.client.rerun.resuming:resume",
     "run": "weft.client.running:run_workflow",
     "start": "weft.client.running:start_workflow",
     "step": "weft.lang.steps:step",
-    "why": "weft.client.explaining:why",
+    "why": "weft.client.why.explaining:why",
     "workflow": "weft.lang.workflows:workflow",
 }

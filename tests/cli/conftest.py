@@ -12,9 +12,9 @@ import pytest
 from weft.cli.main import main
 from weft.client import door, loading
 from weft.client.output import step_of
-from weft.client.planning import StepPlan
-from weft.client.pricing import Price
-from weft.client.resuming import Plan
+from weft.client.rerun.planning import StepPlan
+from weft.client.rerun.pricing import Price
+from weft.client.rerun.resuming import Plan
 from weft.client.tasks import NoSuchTask, StepCount
 from weft.errors import UserError
 from weft.model.progress import LogLine

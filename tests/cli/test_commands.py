@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from weft.cli.commands import COMMANDS, overview
-from weft.client.collecting import DoomedRun, Policy
+from weft.client.upkeep.collecting import DoomedRun, Policy
 from weft.errors import StoredDataError, UserError
 from weft.model.values import Failure
 

@@ -12,9 +12,9 @@ import pytest
 from tests.client.project import until
 
 import weft
-from weft.client.backing import BadBackupPlace
-from weft.client.collecting import Policy
 from weft.client.door import OpenHome, open_home
+from weft.client.upkeep.backing import BadBackupPlace
+from weft.client.upkeep.collecting import Policy
 from weft.settings import Settings
 from weft.store.engine import NoCopyOfDatabase
 

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 import weft
-from weft.client.collecting import (
+from weft.client.door import open_home
+from weft.client.home import Home
+from weft.client.owners import this_owner
+from weft.client.upkeep.collecting import (
     Policy,
     _spared_from_ms,
     collect_garbage,
     needed_now,
     sweep,
 )
-from weft.client.door import open_home
-from weft.client.home import Home
-from weft.client.owners import this_owner
 from weft.digest import digest_bytes
 from weft.driver.launch import Launch, launch_to_bytes
 from weft.model.journal import JournalEntry

@@ -9,7 +9,7 @@ from tests.client.project import until
 
 import weft
 from weft.client.door import open_home
-from weft.client.reproducing import NotEnded
+from weft.client.rerun.reproducing import NotEnded
 
 FLOW = """
     @step

@@ -13,9 +13,9 @@ from tests.client.project import Project, until
 import weft
 from weft.cli.main import main
 from weft.client.door import open_home
-from weft.client.explaining import NOT_RECORDED
 from weft.client.run import Run
 from weft.client.tasks import NoSuchTask
+from weft.client.why.explaining import NOT_RECORDED
 from weft.driver.slots import Slots
 from weft.model.journal import JournalEntry
 from weft.model.records import NewRun

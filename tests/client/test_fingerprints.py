@@ -7,7 +7,7 @@ import json
 import pytest
 
 from weft.client.door import open_home
-from weft.client.fingerprints import NoStep
+from weft.client.rerun.fingerprints import NoStep
 from weft.lang.fingerprint import fingerprint
 
 HELPERS = """

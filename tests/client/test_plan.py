@@ -9,7 +9,7 @@ from tests.client.project import until
 
 import weft
 from weft.client.door import open_home
-from weft.client.resuming import NothingToChange
+from weft.client.rerun.resuming import NothingToChange
 
 HELPERS = """
     SCALE = 2

@@ -8,7 +8,7 @@ import pytest
 from tests.client.project import until
 
 import weft
-from weft.client.resuming import WorkflowGone
+from weft.client.rerun.resuming import WorkflowGone
 from weft.errors import UserError
 
 FLOW = """

@@ -197,7 +197,7 @@ def _has_mark(pid: str, mark: bytes) -> bool:
 def _compare(victim: Victim) -> None:
     """The run ended as the unbroken one, and its journal and artifacts are whole."""
     import weft.client.home as homes
-    from weft.client.verifying import verify_run
+    from weft.client.upkeep.verifying import verify_run
     from weft.settings import read_settings
 
     home = homes.Home(read_settings(victim.folder, victim.environment))

@@ -15,7 +15,7 @@ import pytest
 
 import weft
 from weft.client.home import Home
-from weft.client.verifying import verify_run
+from weft.client.upkeep.verifying import verify_run
 from weft.digest import digest_bytes
 from weft.errors import WeftError
 from weft.settings import read_settings

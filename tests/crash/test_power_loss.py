@@ -17,7 +17,7 @@ from tests.crash.matrix import HERE, SOURCE, expected
 from tests.crash.recording import Recording, record
 
 from weft.client.home import Home
-from weft.client.verifying import verify_run
+from weft.client.upkeep.verifying import verify_run
 from weft.errors import WeftError
 from weft.settings import read_settings
 from weft.worker.checkpoints import Shelf

@@ -9,7 +9,7 @@ import click
 from weft.cli.output import ago, duration, json_option, print_json, state_word, table
 from weft.cli.targets import RunName
 from weft.client import door
-from weft.client.comparing import Comparison, Side, StepPair
+from weft.client.rerun.comparing import Comparison, Side, StepPair
 
 _OTHER = ("≠", "yellow")
 _DIGITS = 3 + 12

@@ -11,7 +11,7 @@ from weft.cli.display import printable
 from weft.cli.output import clipped, json_option, print_json, state_word
 from weft.cli.targets import LATEST
 from weft.client import door
-from weft.client.explaining import NOT_STARTED, Reason
+from weft.client.why.explaining import NOT_STARTED, Reason
 from weft.errors import UserError
 from weft.model.journal import JournalEntry
 

@@ -8,7 +8,7 @@ import click
 
 from weft.cli.output import json_option, print_json
 from weft.client import door
-from weft.client.fingerprints import Part, StepFingerprint
+from weft.client.rerun.fingerprints import Part, StepFingerprint
 
 _SHOWN_DIGITS = 3 + 12
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 
 from weft.cli.output import counted, duration, terminal_width, width_of
-from weft.client.planning import StepPlan
-from weft.client.resuming import Plan
+from weft.client.rerun.planning import StepPlan
+from weft.client.rerun.resuming import Plan
 
 _MARKS = {"reused": ("↺", "green"), "runs": ("●", "cyan"), "depends": ("◌", "yellow")}
 _WIDTH, _NAME_WIDTH_MAX = 100, 40

@@ -8,7 +8,7 @@ from weft.cli.exits import FAILED, SUCCEEDED
 from weft.cli.output import counted, json_option, print_json, print_note
 from weft.cli.targets import run_argument
 from weft.client import door
-from weft.client.reproducing import Deviation
+from weft.client.rerun.reproducing import Deviation
 
 _SHOWN = 20
 _DIGITS = 3 + 12

@@ -10,8 +10,8 @@ from weft.cli.exits import BAD_DATA, SUCCEEDED, TO_FIX
 from weft.cli.output import ago, counted, duration, json_option, print_json, size, state_word, table
 from weft.cli.targets import run_argument
 from weft.client import door
-from weft.client.backing import BackupReport
-from weft.client.collecting import DoomedRun, Policy
+from weft.client.upkeep.backing import BackupReport
+from weft.client.upkeep.collecting import DoomedRun, Policy
 from weft.clock import SystemClock
 from weft.model.resources import parse_bytes, parse_ms
 

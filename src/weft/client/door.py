@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from weft.client.backing import BackupReport, back_up, restore
-from weft.client.collecting import GcReport, Policy, collect_garbage
-from weft.client.comparing import Comparison, compare_runs
-from weft.client.doctor import Finding, doctor
-from weft.client.fingerprints import StepFingerprint, step_fingerprints
 from weft.client.home import Home
 from weft.client.home import open_home as _open_home
-from weft.client.reproducing import Reproduction, reproduce
-from weft.client.resuming import Plan, plan, plan_reuse, resume
+from weft.client.rerun.comparing import Comparison, compare_runs
+from weft.client.rerun.fingerprints import StepFingerprint, step_fingerprints
+from weft.client.rerun.reproducing import Reproduction, reproduce
+from weft.client.rerun.resuming import Plan, plan, plan_reuse, resume
 from weft.client.run import Run
 from weft.client.tasks import Task
-from weft.client.verifying import VerifyReport, verify_run
+from weft.client.upkeep.backing import BackupReport, back_up, restore
+from weft.client.upkeep.collecting import GcReport, Policy, collect_garbage
+from weft.client.upkeep.doctor import Finding, doctor
+from weft.client.upkeep.verifying import VerifyReport, verify_run
 from weft.lang.workflows import Workflow
 
 
@@ -44,7 +44,7 @@ class OpenHome(Home):
         return step_fingerprints(self, target)
 
     def resume(self, run: Run[Any], **choice: Any) -> Run[Any]:
-        """Continue a run; see ``weft.client.resuming.resume``."""
+        """Continue a run; see ``weft.client.rerun.resuming.resume``."""
         return resume(self, run, **choice)
 
     def verify(self, run: Run[Any]) -> VerifyReport:
@@ -56,11 +56,11 @@ class OpenHome(Home):
         return collect_garbage(self, policy or Policy(), dry_run=dry_run)
 
     def backup(self, folder: Path, link: bool = True) -> BackupReport:
-        """Copy this home, while runs go on in it; see ``weft.client.backing.back_up``."""
+        """Copy this home, while runs go on in it; see ``weft.client.upkeep.backing.back_up``."""
         return back_up(self, folder, link=link)
 
     def restore(self, folder: Path, link: bool = True) -> BackupReport:
-        """Copy a backup to where this home has its files; see ``weft.client.backing.restore``."""
+        """Copy a backup to where this home has its files; see ``weft.client.upkeep.backing.restore``."""
         return restore(folder, self, link=link)
 
 

@@ -27,8 +27,8 @@ from weft.seams import deferred, door
 
 if TYPE_CHECKING:
     from weft.client import pages
-    from weft.client.explaining import Reason
     from weft.client.home import Home, Session
+    from weft.client.why.explaining import Reason
     from weft.lang.workflows import Workflow
 else:
     pages = deferred("weft.client.pages")
@@ -212,7 +212,7 @@ class Run(Generic[R]):
             self._session.driver.stop()
 
     def resume(self, **choice: Any) -> Run[R]:
-        """Continue this run; see ``weft.client.resuming.resume``."""
+        """Continue this run; see ``weft.client.rerun.resuming.resume``."""
         # By name: `resuming` makes runs, so it imports this module.
         return door("resume")(self._home, self, **choice)  # type: ignore[no-any-return]
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from weft.client.home import Home
-from weft.client.past import step_paths
 from weft.client.prepare import Prepared, prepare
+from weft.client.rerun.past import step_paths
 from weft.client.run import Run
 from weft.driver.launch import Launch, launch_to_bytes
 from weft.driver.reuse import names_task, without_indexes

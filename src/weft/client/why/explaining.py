@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from weft.client.evidence import Evidence, missed_of
-from weft.client.key_changes import key_changes
-from weft.client.standing import Standing
 from weft.client.tasks import NoSuchTask
-from weft.client.unstarted import Because, Unstarted
+from weft.client.why.evidence import Evidence, missed_of
+from weft.client.why.key_changes import key_changes
+from weft.client.why.standing import Standing
+from weft.client.why.unstarted import Because, Unstarted
 from weft.machine.events import Instance
 from weft.model.journal import AttemptSeal, JournalEntry
 from weft.model.records import RunRecord, TaskRecord

@@ -8,7 +8,7 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING
 
-from weft.client.differences import call_changes
+from weft.client.rerun.differences import call_changes
 from weft.errors import WeftError
 from weft.model.records import RunRecord, TaskRecord, refs_from_bytes
 from weft.model.values import Ref

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from weft.client.collecting import needed_now
 from weft.client.home import Home
+from weft.client.upkeep.collecting import needed_now
 from weft.errors import UserError
 from weft.settings import Settings
 from weft.store.durable import TEMPORARY, sync_folder

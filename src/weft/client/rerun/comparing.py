@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from weft.client.differences import Change, call_changes, reached
 from weft.client.home import Home
-from weft.client.past import Past, step_of
+from weft.client.rerun.differences import Change, call_changes, reached
+from weft.client.rerun.past import Past, step_of
 from weft.client.run import Run
 from weft.client.starting import short_text
 from weft.driver.reuse import without_indexes

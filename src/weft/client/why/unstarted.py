@@ -7,9 +7,9 @@ from functools import cached_property
 
 import msgspec
 
-from weft.client.evidence import Evidence
-from weft.client.key_changes import shown_value
-from weft.client.standing import Standing
+from weft.client.why.evidence import Evidence
+from weft.client.why.key_changes import shown_value
+from weft.client.why.standing import Standing
 from weft.machine.events import Instance
 from weft.model.journal import JournalEntry
 from weft.model.states import RUN_FINAL, TASK_FINAL

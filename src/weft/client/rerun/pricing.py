@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from weft.client.planning import StepPlan
+from weft.client.rerun.planning import StepPlan
 
 
 class Price(msgspec.Struct):

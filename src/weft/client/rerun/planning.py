@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from weft.client.differences import Change, call_changes, reached
-from weft.client.past import Past, counts_in_words, step_of
+from weft.client.rerun.differences import Change, call_changes, reached
+from weft.client.rerun.past import Past, counts_in_words, step_of
 from weft.driver.reuse import names_task, without_indexes
 from weft.machine.plan import Plan as TaskPlan
 from weft.model.states import TASK_FINAL

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from weft.client.differences import Change
 from weft.client.home import Home, RunAlive
 from weft.client.loading import load_module, workflows_of
-from weft.client.past import Past, step_paths
-from weft.client.pinned import again_as_it_was, is_in_place, pinned_values, with_its_code
-from weft.client.planning import Planner, StepPlan, changes_of
-from weft.client.pricing import Price, price
+from weft.client.rerun.differences import Change
+from weft.client.rerun.past import Past, step_paths
+from weft.client.rerun.pinned import again_as_it_was, is_in_place, pinned_values, with_its_code
+from weft.client.rerun.planning import Planner, StepPlan, changes_of
+from weft.client.rerun.pricing import Price, price
 from weft.client.run import Run
 from weft.client.starting import (
     home_as_started,

@@ -6,9 +6,9 @@ from types import ModuleType
 
 import msgspec
 
-from weft.client.differences import Kind, part_kind
 from weft.client.home import Home
 from weft.client.loading import load_module, split_target, workflows_of
+from weft.client.rerun.differences import Kind, part_kind
 from weft.errors import UserError
 from weft.lang.compiler import compile_workflow
 from weft.lang.fingerprint import fingerprint

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from weft.client.comparing import calls_of, inputs_of, result_digest, result_of
 from weft.client.home import Home, open_home
-from weft.client.pinned import NoPinnedCode, accept_again, moved_to
+from weft.client.rerun.comparing import calls_of, inputs_of, result_digest, result_of
+from weft.client.rerun.pinned import NoPinnedCode, accept_again, moved_to
 from weft.client.run import Run
 from weft.client.starting import home_as_started
 from weft.driver.launch import Launch
@@ -29,7 +29,7 @@ from weft.model.states import RUN_FINAL
 from weft.program.nodes import Program
 from weft.store.project import restore_project
 
-_DRIVE = "import sys; from weft.client.reproducing import drive_again; drive_again(*sys.argv[1:])"
+_DRIVE = "import sys; from weft.client.rerun.reproducing import drive_again; drive_again(*sys.argv[1:])"
 
 
 class NotEnded(UserError):

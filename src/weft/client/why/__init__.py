@@ -1,0 +1,1 @@
+"""Why a task ran, was reused, was skipped, waits or failed: answers from the journal alone."""
