@@ -5,9 +5,12 @@ BIN    := $(VENV)/bin
 MONTHS ?= 1,2,3
 JOBS   ?= 2
 
-# The first of these that is new enough. A shim may exist and fail, so each is asked for its version.
-PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
-	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$name"; break; }; done)
+# The first of these that is new enough. A shim may exist and fail, so each is asked for its version: once, and only
+# where an environment is to be made.
+ifndef PYTHON
+PYTHON = $(eval PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$name"; break; }; done))$(PYTHON)
+endif
 UV := $(shell command -v uv 2>/dev/null)
 
 # Start-up is measured, and felt, with compiled byte code.

@@ -22,6 +22,9 @@ from hypothesis import settings
 settings.register_profile("steady", database=None, derandomize=True, deadline=None)
 settings.load_profile("steady")
 
+# A shell that starts the tests in the background lets its children ignore Ctrl-C, and theirs would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 STARTED_WITHIN_S = 30.0
 POSTGRES_USER = "postgres"
 NOBODY = 65534
