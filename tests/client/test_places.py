@@ -136,6 +136,7 @@ def test_globals_of_main_changed_under_the_guard_travel_by_value_and_count_in_th
     assert ended.stdout.splitlines() == ["54 [64]", "504 ['succeeded']", "504 ['reused']"]
 
 
+@pytest.mark.slow
 def test_values_of_libraries_in_globals_of_main_count_in_the_key(project):
     pytest.importorskip("pandas")
     project.write(

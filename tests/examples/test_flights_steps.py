@@ -202,6 +202,7 @@ def test_a_split_that_leaves_nothing_to_learn_from_is_refused(table):
         features.split_by_time(table, test_share=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(models.KINDS))
 def test_a_model_beats_guessing_on_later_flights_and_is_the_same_each_time(split, kind):
     first, again = models.train(split.train, kind), models.train(split.train, kind)
@@ -252,6 +253,7 @@ def test_notifications_are_lines_in_a_file(tmp_path, capsys):
     assert capsys.readouterr().out == "bad\ndata\nagain\n"
 
 
+@pytest.mark.slow
 def test_the_example_needs_no_more_than_the_demo_extra():
     """The flights file imports in a fresh interpreter where only its own folder is on the path."""
     code = "import flights, airports; print(flights.delays, airports.airports)"

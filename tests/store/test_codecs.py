@@ -499,13 +499,20 @@ values = st.recursive(
 
 
 @given(values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=50)
 def test_any_value_comes_back_exactly(value: Any) -> None:
     assert_same(round_trip(value)[0], value)
 
 
+@pytest.mark.slow
+@given(values)
+@settings(max_examples=400)
+def test_any_of_many_values_comes_back_exactly(value: Any) -> None:
+    assert_same(round_trip(value)[0], value)
+
+
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_frame_comes_back_exactly(data: st.DataObject) -> None:
     columns = data.draw(
         st.dictionaries(

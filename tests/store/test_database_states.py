@@ -225,9 +225,7 @@ class RunLife(RuleBasedStateMachine):
 
 
 def test_a_random_life_on_sqlite() -> None:
-    run_state_machine_as_test(
-        RunLife, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
-    )
+    run_state_machine_as_test(RunLife, settings=settings(max_examples=10, stateful_step_count=40))
 
 
 @pytest.mark.slow
