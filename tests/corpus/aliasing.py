@@ -345,3 +345,27 @@ def view_of_an_array(n):
 
 
 cases(view_of_an_array, call(4))
+
+
+@workflow
+def local_function_collects(n, xs):
+    table = {"seen": []}
+
+    def keep(v):
+        xs.append(v)
+        table["seen"].append(len(xs))
+        return len(xs)
+
+    summed = 0
+    for k in numbers(3):
+        summed += inc(k) + keep(k)
+    return (
+        summed,
+        [inc(k) + keep(n) for k in numbers(2)],
+        sum(inc(k) + keep(k) for k in numbers(2)),
+        xs,
+        table,
+    )
+
+
+cases(local_function_collects, call(4, [1]))

@@ -1,4 +1,4 @@
-# ruff: noqa: B008, C416, E731, F403, F405, F722, F821
+# ruff: noqa: B008, C416, E731, F403, F405, F722, F821, F841
 # The odd forms are the point of this file.
 """Names: what binds them, what unbinds them, and on which paths."""
 
@@ -384,6 +384,47 @@ def unpacked_and_deleted(n, x):
         return a
 
 
+@workflow
+def deleted_by_finally(n):
+    try:
+        k = inc(n)
+    finally:
+        del n
+    try:
+        n += fail(k)
+    except UnboundLocalError:
+        return "unbound"
+
+
+@workflow
+def deleted_before_a_failure(n):
+    try:
+        if inc(n) > 1:
+            del n
+        fail(1)
+        n = 3
+    except ValueError:
+        pass
+    try:
+        n += fail(2)
+    except UnboundLocalError:
+        return "unbound"
+    except ValueError:
+        return "failed", n
+
+
+@workflow
+def deleted_by_the_round_before(n):
+    done = 0
+    try:
+        for k in numbers(3):
+            n += fail(1) if k else inc(k)
+            done += n
+            del n
+    except UnboundLocalError:
+        return "unbound", done
+
+
 cases(plain_chain, call(3))
 cases(tuple_targets, call(3))
 cases(star_targets, call(3), call(1), call(0))
@@ -394,6 +435,9 @@ cases(target_order, call(3))
 cases(subscript_target_after_value, call(3), call(4))
 cases(augmented_everywhere, call(3), call(0))
 cases(augmented_unbound_first, call(1), call(2))
+cases(deleted_by_finally, call(1))
+cases(deleted_before_a_failure, call(0), call(2))
+cases(deleted_by_the_round_before, call(2))
 cases(augmented_missing_key, call(0), call(1))
 cases(augmented_tuple_item, call(1))
 cases(walrus_everywhere, call(3), call(0))

@@ -573,6 +573,210 @@ def outer_raised_again_by_a_cause(n):
                 raise first from second
 
 
+class Holding(Exception):
+    """An exception with something of the workflow's in it."""
+
+    def __init__(self, what, held):
+        super().__init__(what)
+        self.held = held
+
+
+def refuse(items):
+    if len(items) > 1:
+        raise KeyError(items)
+    return len(items)
+
+
+def refuse_kept(box):
+    raise Holding("kept", box.items)
+
+
+@workflow
+def raises_what_it_changes(n):
+    xs = [n]
+    try:
+        y = inc(n)
+        raise KeyError(xs)
+    except KeyError as e:
+        e.args[0].append(y)
+    return xs, total(xs)
+
+
+@workflow
+def helper_raises_its_argument(n):
+    xs = [n, inc(n)]
+    try:
+        y = refuse(xs[1:])
+        refuse(xs)
+    except KeyError as e:
+        e.args[0].append(3)
+    z = total(xs)
+    return xs, y, z
+
+
+@workflow
+def raised_object_changes_under_its_name(n):
+    xs, kept = [n], None
+    try:
+        y = inc(n)
+        raise Holding("it", xs)
+    except Holding as e:
+        kept = e
+        xs.append(double(y))
+    kept.held.append(inc(5))
+    return xs, kept.held, kept
+
+
+@workflow
+def raised_made_before(n):
+    xs = [n]
+    error = Holding("before", xs)
+    try:
+        y = inc(n)
+        raise error
+    except Holding as e:
+        e.held.append(double(y))
+    return xs, error.held
+
+
+@workflow
+def raised_in_a_loop(n):
+    out, rows = [], []
+    for k in range(n):
+        row = [k]
+        try:
+            y = inc(k)
+            if y % 2:
+                raise Holding("odd", row if y % 3 else out)
+        except Holding as e:
+            e.held.append(y)
+        rows.append(row)
+    return out, rows
+
+
+@workflow
+def cause_changes(n):
+    xs = [inc(n)]
+    try:
+        try:
+            y = inc(1)
+            refuse([0, *xs])
+        except KeyError as e:
+            e.args[0].append(y)
+            raise Holding("again", xs) from e
+    except Holding as again:
+        again.__cause__.args[0].append(inc(2))
+        again.held.append(double(n))
+        return xs, again.__cause__.args, again.held
+
+
+@workflow
+def changed_on_the_way_out(n):
+    xs = [inc(n)]
+    try:
+        try:
+            inc(n)
+            raise Holding("out", xs)
+        finally:
+            xs.append(inc(3))
+    except Holding as e:
+        return e.held, xs
+
+
+@workflow
+def leaves_changed_by_finally(n):
+    xs = [inc(n)]
+    try:
+        inc(n)
+        raise Holding("left", xs)
+    finally:
+        xs.append(inc(3))
+
+
+@workflow
+def _fails_inside(xs):
+    y = inc(1)
+    raise Holding(y, xs)
+
+
+@workflow
+def raised_by_an_inlined_workflow(n):
+    xs = [inc(n)]
+    try:
+        _fails_inside(xs)
+    except Holding as e:
+        e.held.append(9)
+    return xs
+
+
+@workflow
+def method_raises_what_it_keeps(n):
+    box = Box(n, [1])
+    try:
+        y = inc(1)
+        refuse_kept(box)
+    except Holding as e:
+        e.held.append(y)
+    z = inc(2)
+    return box.items, z
+
+
+@workflow
+def caught_without_steps(n):
+    xs = [inc(n), 0]
+    try:
+        refuse(xs)
+    except KeyError as e:
+        e.args[0].append(3)
+    y = inc(n)
+    return xs, y
+
+
+@workflow
+def handed_on_by_a_local_function(n):
+    xs = [n]
+
+    def check():
+        raise Holding("local", xs)
+
+    try:
+        y = inc(n)
+        check()
+    except Holding as e:
+        e.held.append(y)
+    z = inc(n)
+    return xs, z
+
+
+@workflow
+def errors_noted_and_kept(n):
+    errors, rows = [], [n, 1, 2]
+    for row in rows:
+        try:
+            fail_from(row, 1)
+        except ValueError as e:
+            e.add_note(f"row {inc(row)}")
+            e.row = row
+            errors.append(e)
+    if errors:
+        errors[0].row += 1
+        raise ExceptionGroup("all", errors)
+    return rows
+
+
+cases(errors_noted_and_kept, call(5), call(1))
+cases(raises_what_it_changes, call(1))
+cases(helper_raises_its_argument, call(1))
+cases(raised_object_changes_under_its_name, call(1))
+cases(raised_made_before, call(1))
+cases(raised_in_a_loop, call(6), call(0))
+cases(cause_changes, call(1))
+cases(changed_on_the_way_out, call(1))
+cases(leaves_changed_by_finally, call(1))
+cases(raised_by_an_inlined_workflow, call(1))
+cases(method_raises_what_it_keeps, call(1))
+cases(caught_without_steps, call(1))
+cases(handed_on_by_a_local_function, call(1))
 cases(uncaught, call(1))
 cases(every_kind, *(call(kind) for kind in ("value", "bad", "worse", "key", "os", "unicode", "stop")))
 cases(not_an_exception, call("leave"), call("exit"), call("bad"))

@@ -152,6 +152,45 @@ def begun_before_the_next_argument(xs):
     return list(zip((x for x in xs), (inc(x) for x in xs[:2])))
 
 
+class Source:
+    def __init__(self, found):
+        self.found = found
+
+    def read(self):
+        if self.found is None:
+            raise KeyError("nothing to read")
+        return self.found
+
+    def stream(self):
+        yield from self.found
+
+
+@workflow
+def begun_with_what_a_call_gives(found):
+    source = Source(found)
+    return list(zip((x for x in source.read()), [fail_from(2, 3)], (inc(x) for x in [1])))
+
+
+@workflow
+def begun_with_what_cannot_be_stored(found):
+    source, table = Source(found), {"a": found}
+    streamed = list(zip((x + 1 for x in source.stream()), [inc(1), inc(2)]))
+    viewed = list(zip((k for k, _ in table.items()), (x for x in table["a"]), [fail_from(1, 3)]))
+    return streamed, viewed, list(zip((k * 2 for k in itertools.count()), [inc(7)]))
+
+
+@workflow
+def begun_before_a_failure(found):
+    source = Source(found)
+    try:
+        return list(zip((x for x in source.read()), [fail_from(3, 3)]))
+    except (KeyError, TypeError, Bad, ValueError) as error:
+        return type(error).__name__, str(error)
+
+
+cases(begun_with_what_a_call_gives, call([1, 2]), call(5), call(None))
+cases(begun_with_what_cannot_be_stored, call([4, 5]), call([]), call(None))
+cases(begun_before_a_failure, call([1]), call(5), call(None))
 cases(any_and_all, call([]), call([1, 2]), call([2]))
 cases(any_stops_before_the_failure, call([1, 2, 3]), call([1, 3]), call([]))
 cases(next_of, call([1, 2]), call([]), call([0]))

@@ -1,4 +1,4 @@
-# ruff: noqa: B905, F403, F405, RUF017
+# ruff: noqa: B018, B905, F403, F405, RUF017
 # The odd forms are the point of this file.
 """Workflows with the shape of machine-learning work."""
 
@@ -152,6 +152,107 @@ def gated(n):
     return "released", model.weight
 
 
+class Invalid(Exception):
+    def __init__(self, state):
+        super().__init__("invalid")
+        self.state = state
+
+
+def validate(state):
+    if state["steps"] > 1:
+        raise Invalid(state)
+
+
+@workflow
+def stops_early(n):
+    state = {"w": 0, "losses": []}
+    best, best_loss, patience = None, float("inf"), 0
+    for _ in range(n):
+        state["w"] = inc(state["w"])
+        loss = abs(state["w"] - 3)
+        state["losses"].append(loss)
+        if loss < best_loss:
+            best, best_loss, patience = dict(state), loss, 0
+        else:
+            patience += 1
+            if patience >= 2:
+                break
+    else:
+        return "full", best
+    return best, best_loss, state["losses"]
+
+
+@workflow
+def failures_by_row(rows):
+    counts, failed = {}, {}
+    for place, row in enumerate(rows):
+        try:
+            found = fail_from(row, 2)
+        except (ValueError, TypeError) as e:
+            failed[place] = e
+            continue
+        counts[found] = counts.get(found, 0) + 1
+    if failed:
+        try:
+            raise RuntimeError(f"{len(failed)} failed") from failed[min(failed)]
+        except RuntimeError as e:
+            return counts, str(e), repr(e.__cause__)
+    return counts
+
+
+@workflow
+def validated_as_it_grows(n):
+    state = {"steps": 0, "log": [], "todo": list(range(n))}
+    reasons = []
+    for k in state["todo"]:
+        try:
+            state["log"].append(inc(k))
+            state["steps"] += 1
+            validate(state)
+        except Invalid as e:
+            e.state["log"].append("invalid")
+            reasons.append(str(e))
+    return state, reasons
+
+
+@workflow
+def cleans_up_on_each_way_out(n):
+    log = []
+    try:
+        for k in range(n):
+            try:
+                log.append(fail_from(k, 2))
+            except ValueError as e:
+                log.append(repr(e))
+                if n > 4:
+                    return log
+                continue
+            finally:
+                log.append(f"after {k}")
+        return log, "end"
+    finally:
+        log.append(inc(100))
+
+
+@workflow
+def folds(n):
+    results = []
+    for fold in range(n):
+        kept, held = [k for k in range(6) if k % n != fold], [k for k in range(6) if k % n == fold]
+        results.append({"fold": fold, "score": total(kept), "held": held})
+        del kept, held
+    try:
+        kept
+    except NameError as e:
+        results.append(type(e).__name__)
+    return results
+
+
+cases(stops_early, call(10), call(2))
+cases(failures_by_row, call([1, 2, 3, 2]), call([1]))
+cases(validated_as_it_grows, call(3), call(0))
+cases(cleans_up_on_each_way_out, call(2), call(4), call(6))
+cases(folds, call(3))
 cases(delays, call([1, 2]), call([1, 2], target=99), call([-1]), call([]))
 cases(sweep, call([1, 2], [3, 4, 5]), call([1], [2]))
 cases(early_stopping, call(6, 2), call(3, 9))

@@ -354,6 +354,47 @@ def slice_of_an_outer_list(n):
     return xs, sums
 
 
+@workflow
+def from_one_item_to_another(xs):
+    state = {"todo": xs, "done": []}
+    for x in state["todo"]:
+        state["done"].append(inc(x))
+        state["last"] = x
+    return state
+
+
+@workflow
+def items_replaced_as_they_come(xs):
+    holder = {"xs": list(xs), "scores": {name_of(x): x for x in xs}}
+    for place, x in enumerate(holder["xs"]):
+        holder["xs"][place] = inc(x)
+    for name in holder["scores"]:
+        holder["scores"][name] = double(holder["scores"][name])
+    return holder
+
+
+@workflow
+def rows_of_an_item_change(n):
+    table = {"rows": [{"a": k} for k in range(n)]}
+    for row in table["rows"]:
+        row["b"] = inc(row["a"])
+    return table
+
+
+@workflow
+def grows_what_another_name_runs_over(n):
+    store = {"a": [n]}
+    kept = store["a"]
+    for _ in range(2):
+        for x in list(store["a"]):
+            kept.append(inc(x))
+    return store
+
+
+cases(from_one_item_to_another, call([1, 2]), call([]))
+cases(items_replaced_as_they_come, call([1, 2, 3]), call([]))
+cases(rows_of_an_item_change, call(2), call(0))
+cases(grows_what_another_name_runs_over, call(1))
 cases(append_loop, call(0), call(1), call(4))
 cases(every_way_to_collect, call(3), call(0))
 cases(epochs, call(0), call(4))

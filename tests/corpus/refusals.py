@@ -257,6 +257,21 @@ REFUSALS = [
         "changes-what-it-iterates",
         "ys = xs\nfor x in xs:\n    ¶ys.append(inc(x))\nreturn xs",
     ),
+    Refusal(
+        "item_grows_under_loop",
+        "changes-what-it-iterates",
+        "for x in d['k']:\n    y = inc(x)\n    ¶d['k'].append(y)\nreturn d",
+    ),
+    Refusal(
+        "attribute_grows_under_loop",
+        "changes-what-it-iterates",
+        "for k, x in enumerate(n.items):\n    y = inc(x)\n    ¶n.items += [y]\nreturn n",
+    ),
+    Refusal(
+        "item_of_an_item_deleted_under_loop",
+        "changes-what-it-iterates",
+        "for k in d['a']['b']:\n    y = inc(k)\n    ¶del d['a']['b'][k]\nreturn d",
+    ),
     Refusal("dict_grows_under_loop", "changes-what-it-iterates", "for k in d:\n    ¶d[inc(k)] = 1\nreturn d"),
     Refusal(
         "dict_deleted_under_loop",
@@ -301,6 +316,11 @@ REFUSALS = [
         "change_in_a_generator",
         "change-in-generator",
         "return any(inc(¶xs.pop()) > 3 for _ in range(n)), xs",
+    ),
+    Refusal(
+        "change_in_a_generator_by_a_local_function",
+        "change-in-generator",
+        "def keep(v):\n    xs.append(v)\n    return v\n\nreturn any(inc(¶keep(n)) > 3 for _ in range(n)), xs",
     ),
     Refusal(
         "generator_takes_turns",

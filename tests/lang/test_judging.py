@@ -24,6 +24,7 @@ from weft.program.tree import all_glue, walk
 from ..law.compare import Outcome, outcome_difference, outcome_of
 from ..law.harness import durable
 from ..law.loading import module_from
+from ..law.verdict import compiled_once
 from .helper_programs import BLOCKS, HELPER_CALLS, SIMPLE, helper_program, program_of_form
 
 
@@ -32,7 +33,7 @@ def inputs() -> tuple[list[object], list[object], list[object]]:
 
 
 def judge(text: str) -> None:
-    with tempfile.TemporaryDirectory() as folder, module_from(text, Path(folder)) as module:
+    with tempfile.TemporaryDirectory() as folder, module_from(text, Path(folder)) as module, compiled_once():
         plain = outcome_of(module.main.function, *inputs())
         if isinstance(plain.error, RecursionError):
             return
@@ -50,15 +51,31 @@ def judge(text: str) -> None:
 RETURNED = ("t0", "a", "[t0, b]", "first(t0)", "{'k': t0}['k']")
 
 
-@pytest.mark.parametrize("form", [*SIMPLE, *BLOCKS, *HELPER_CALLS])
+FORMS = (*SIMPLE, *BLOCKS, *HELPER_CALLS)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_helper_of_one_form_is_understood(form: str) -> None:
-    for returned in RETURNED:
+    judge(program_of_form(form, RETURNED[FORMS.index(form) % len(RETURNED)]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("returned", RETURNED)
+def test_a_helper_of_one_form_is_understood_whatever_it_returns(returned: str) -> None:
+    for form in FORMS:
         judge(program_of_form(form, returned))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(helper_program())
 def test_a_run_with_generated_helpers_ends_as_the_plain_call(text: str) -> None:
+    judge(text)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(helper_program())
+def test_many_runs_with_generated_helpers_end_as_the_plain_call(text: str) -> None:
     judge(text)
 
 

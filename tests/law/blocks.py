@@ -5,7 +5,7 @@ from __future__ import annotations
 from .expressions import literal, number, read, test, value
 from .pools import POOL_SLOTS, pool_name
 from .scope import State
-from .statements import SIMPLE, assign, failure_text
+from .statements import SIMPLE, WIDER, assign, failure_text
 from .writer import Production, Writer
 
 
@@ -14,7 +14,7 @@ def statement(w: Writer) -> bool:
     w.budget -= 1
     deep = w.depth >= 4 or w.turns > 2 or w.budget <= 0
     compound = not deep and w.chance(62 if w.depth < 3 else 25) and w.chance(70 if w.depth else 60)
-    return bool(w.run(COMPOUND if compound else SIMPLE))
+    return bool(w.run(COMPOUND if compound else WIDER if w.wide else SIMPLE))
 
 
 def block(w: Writer, size: int) -> bool:
@@ -56,7 +56,7 @@ def branch(w: Writer) -> None:
 def loop(w: Writer) -> None:
     """A ``for`` around statements with step calls."""
     frozen = list(w.scope.frozen)
-    head, targets = w.run(LOOP_HEADS)
+    head, targets = w.run(WIDER_LOOP_HEADS if w.wide else LOOP_HEADS)
     before = w.scope.save()
     for name, kind in targets:
         w.scope.bind(name, kind)
@@ -154,6 +154,26 @@ def head_over_generator(w: Writer) -> tuple[str, list[tuple[str, str]]]:
     return f"for {name} in countdown({number(w, 1)}):", [(name, "int")]
 
 
+def head_over_part(w: Writer) -> tuple[str, list[tuple[str, str]]]:
+    """A part of an object: the body may change the object, but for what the loop runs over."""
+    kind = w.pick(("bag", "box"))
+    if w.turns:
+        return head_over_range(w)
+    source = w.known(kind)
+    if source is None:
+        text, source = value(w, kind, 1), w.target(kind)
+        w.emit(f"{source} = {text}")
+        w.bind(source, kind)
+    w.tag("over-part")
+    if w.chance(60):
+        w.scope.frozen.append(source)
+    name = w.target("int")
+    part = (
+        f"{source}.items" if kind == "box" else f"{source}.get('a', [])" if w.chance(50) else f"{source}['a']"
+    )
+    return f"for {name} in {part}:", [(name, "int")]
+
+
 def head_over_rows(w: Writer) -> tuple[str, list[tuple[str, str]]]:
     """The items are objects of the container: a change of the target is a change of it."""
     rows, name = w.known("rows"), w.target("list")
@@ -176,6 +196,7 @@ LOOP_HEADS: list[Production] = [
     (4, head_over_generator),
     (3, head_over_rows),
 ]
+WIDER_LOOP_HEADS: list[Production] = [*LOOP_HEADS, (4, head_over_part)]
 
 
 def change_of_rows(w: Writer) -> None:

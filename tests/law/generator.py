@@ -19,6 +19,8 @@ from .scope import KINDS
 from .writer import Signature, Writer
 
 LIBRARY = Path(__file__).with_name("library.py").read_text()
+# The mutants name programs below this seed, so what those are stays as it is when forms are added.
+WIDE_FROM = 500
 RESULTS = ("int", "list", "int", "dict", "tuple")
 PARAMETER_KINDS = ("int", "list", "int", "dict", "list")
 
@@ -48,7 +50,7 @@ class Source:
 
 def program_from_seed(seed: int) -> Source:
     """Return the program of a seed."""
-    return program_from_dice(SeededDice(seed), f"seed {seed}")
+    return program_from_dice(SeededDice(seed), f"seed {seed}", wide=seed >= WIDE_FROM)
 
 
 @st.composite
@@ -57,26 +59,26 @@ def programs(draw: Any) -> Source:
     return program_from_dice(DrawnDice(draw), "drawn")
 
 
-def program_from_dice(dice: Dice, name: str) -> Source:
+def program_from_dice(dice: Dice, name: str, *, wide: bool = True) -> Source:
     """Return the program that these choices make."""
     signatures: list[Signature] = []
     parts: list[str] = []
     tags: set[str] = set()
     for position in range(dice.below(3)):
-        writer, signature, text = _sub_workflow(dice, f"part_{position}", signatures)
+        writer, signature, text = _sub_workflow(dice, f"part_{position}", signatures, wide)
         signatures.append(signature)
         parts.append(text)
         tags |= writer.tags
-    writer, text = _main(dice, signatures)
+    writer, text = _main(dice, signatures, wide)
     body = "\n\n".join([*parts, text, _inputs(dice, writer)])
     compile(body, name, "exec")  # what Python itself refuses is a fault of this grammar
     return Source(body=body, tags=frozenset(tags | writer.tags), name=name)
 
 
-def _sub_workflow(dice: Dice, name: str, known: list[Signature]) -> tuple[Writer, Signature, str]:
+def _sub_workflow(dice: Dice, name: str, known: list[Signature], wide: bool) -> tuple[Writer, Signature, str]:
     result = pick(dice, RESULTS)
     w = Writer(dice, list(known), result=result, may_hide=chance(dice, 35), budget=2 + dice.below(4))
-    w.locks = name
+    w.locks, w.wide = name, wide
     parameters, head = _parameters(w)
     _bind_parameters(w, parameters)
     _statements(w, 1 + dice.below(3))
@@ -135,8 +137,8 @@ def _statements(w: Writer, least: int) -> None:
         written += 1
 
 
-def _main(dice: Dice, signatures: list[Signature]) -> tuple[Writer, str]:
-    w = Writer(dice, signatures, result="any", budget=5 + dice.below(7))
+def _main(dice: Dice, signatures: list[Signature], wide: bool) -> tuple[Writer, str]:
+    w = Writer(dice, signatures, result="any", budget=5 + dice.below(7), wide=wide)
     w.scope.bind("n0", "int")
     w.scope.bind("xs0", "list")
     w.scope.bind("d0", "dict")

@@ -91,10 +91,15 @@ def _drive(context: RunContext, given: Any, store: ArtifactStore, choice: random
         commands = machine.advance(Done(report, choice.random()))
     if finish.failure is not None:
         assert finish.failure.exception is not None
-        return Outcome(error=store.get(finish.failure.exception), tasks=tuple(tasks))
+        error = _part(store.get(finish.failure.exception), finish.failure.path)
+        return Outcome(error=error, tasks=tuple(tasks))
     value = None
     if finish.result is not None:
-        value = store.get(finish.result.artifact)
-        for part in finish.result.path:
-            value = value[part]
+        value = _part(store.get(finish.result.artifact), finish.result.path)
     return Outcome(value, tasks=tuple(tasks))
+
+
+def _part(value: Any, path: tuple[Any, ...]) -> Any:
+    for part in path:
+        value = value[part]
+    return value

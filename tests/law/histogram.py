@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .compare import outcome_of
 from .forms import FORMS, TAGS, depth_of, forms_of
-from .generator import Source, program_from_seed
+from .generator import WIDE_FROM, Source, program_from_seed
 from .loading import module_from
 
 
@@ -59,7 +59,7 @@ class Histogram:
         )
 
 
-def measure(count: int, first: int = 0) -> Histogram:
+def measure(count: int, first: int = WIDE_FROM) -> Histogram:
     """Return the histogram of ``count`` seeds."""
     histogram = Histogram()
     with tempfile.TemporaryDirectory() as folder:

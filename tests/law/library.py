@@ -210,6 +210,16 @@ def bump(table, key, by=1):
     table[key] = table.get(key, 0) + by
 
 
+def withhold(items, n):
+    if n % 2 == 0:
+        raise Clash(items, n)
+    return len(items)
+
+
+def held_in(error):
+    return error.left if isinstance(error, Clash) else error.args[0]
+
+
 def refill(items, other):
     items[:] = other[:3]
 

@@ -66,18 +66,18 @@ MUTANTS = [
     Mutant(
         "later-failure-wins",
         MACHINE,
-        "            self._drop_below_running(frame, place)\n        else:\n",
+        "            self._drop_below_running(frame, place)\n        elif frame.waiters:\n",
         "            for above in range(place):\n                if frame.status[above] == LIVE:\n"
         "                    self._drop(frame, above)\n                if frame.status[above] != DONE:\n"
         "                    frame.status[above] = DONE\n"
         '                    frame.outcomes[above] = Outcome("ok", {})\n'
-        "            self._drop_below_running(frame, place)\n        else:\n",
+        "            self._drop_below_running(frame, place)\n        elif frame.waiters:\n",
     ),
     Mutant(
         "handler-sees-nothing-bound-before",
         MACHINE,
-        "        names = frame.names_before(place)\n        trail = frame.trail_before(place)\n",
-        "        names = {}\n        trail = frame.trail_before(place)\n",
+        "Outcome(outcome.kind, *frame.before(place + 1), outcome.failure",
+        "Outcome(outcome.kind, dict(outcome.names), frame.before(place + 1)[1], outcome.failure",
     ),
     Mutant(
         "failing-glue-delivers-nothing",
@@ -149,8 +149,8 @@ MUTANTS = [
     Mutant(
         "unrolled-in-reverse",
         MACHINE,
-        "            body = self.node.bodies[turn if self.node.source is None else 0]\n",
-        "            body = self.node.bodies[-1 - turn if self.node.source is None else 0]\n",
+        "        body = self.node.bodies[turn if self.node.source is None else 0]\n",
+        "        body = self.node.bodies[-1 - turn if self.node.source is None else 0]\n",
     ),
     Mutant(
         "failure-of-the-iterable-lost",
@@ -257,8 +257,8 @@ MUTANTS = [
     Mutant(
         "shared-objects-stored-apart",
         WORKER,
-        "            if len(names) > 1:\n",
-        "            if len(names) > 99:\n",
+        "            if len(names) > 1 or (names and raised is not None):\n",
+        "            if len(names) > 99 or (names and raised is not None):\n",
     ),
 ]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .dice import SeededDice
-from .generator import Source, program_from_dice
+from .generator import WIDE_FROM, Source, program_from_dice, program_from_seed
 from .verdict import HARNESS, Verdict, Way, judge
 
 SIGNATURES = (r"found (\w+)[( ]", r"is not \('[\w.]+', '(\w+)'\)", r"inputs \d+: (\w+)")
@@ -50,7 +50,8 @@ class ReplayDice:
 def shrink(seed: int, fails: Callable[[Source], bool], tries: int = 3000) -> Source:
     """Return the smallest program found that still ``fails``, after at most ``tries`` programs."""
     recording = RecordingDice(seed)
-    best = program_from_dice(recording, f"seed {seed}")
+    wide = seed >= WIDE_FROM
+    best = program_from_dice(recording, f"seed {seed}", wide=wide)
     numbers = recording.given
     improved = True
     while improved and tries > 0:
@@ -61,7 +62,7 @@ def shrink(seed: int, fails: Callable[[Source], bool], tries: int = 3000) -> Sou
                 break
             dice = ReplayDice(candidate)
             try:
-                source = program_from_dice(dice, f"seed {seed}, made small")
+                source = program_from_dice(dice, f"seed {seed}, made small", wide=wide)
             except SyntaxError:
                 continue
             if _size(source) < _size(best) and fails(source):
@@ -113,7 +114,7 @@ def shrink_failure(
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
         for wanted in map(int, sys.argv[1:]):
-            first = judge(program_from_dice(SeededDice(wanted), ""), Path(made), wanted)
+            first = judge(program_from_seed(wanted), Path(made), wanted)
             print(first.kind, first.text)
             if first.is_failure:
                 small = shrink_failure(wanted, first, Path(made), 1500)

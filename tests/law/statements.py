@@ -666,6 +666,61 @@ def error_name_goes(w: Writer) -> None:
     w.bind(result, "str")
 
 
+def held_by_error(w: Writer) -> None:
+    """An exception holds an object of the workflow: a handler's change of it is a change of the name."""
+    items = holder(w, "list")
+    if items is None:
+        return assign(w)
+    w.tag("held-by-error")
+    error, name = w.serial("held"), w.target("int")
+    w.emit("try:")
+    w.emit(f"    {name} = {atom_or_step(w)}")
+    w.emit(
+        "    "
+        + fill(
+            w,
+            w.pick(
+                (
+                    f"withhold({items}, <int 1>)",
+                    f"withhold({items}, 2 * <int 1>)",
+                    f"raise Clash({items}, <int 1>)",
+                    f"raise KeyError({items})",
+                )
+            ),
+        )
+    )
+    w.emit(f"except (Clash, KeyError) as {error}:")
+    w.emit(f"    held_in({error}).append({atom_or_step(w)})")
+    if w.chance(40):
+        w.emit("finally:")
+        w.emit(f"    {items}.append({atom_or_step(w)})")
+    w.bind(name, "int")
+    return None
+
+
+def begun_generator(w: Writer) -> None:
+    """A generator before a step: what it runs over is evaluated first, and fails first."""
+    w.tag("begun-generator")
+    with w.having(binds=False):
+        source = fill(
+            w,
+            w.pick(
+                (
+                    "countdown(<int 1>)",
+                    "broken_after([1, 2, 3], <int 1> % 4)",
+                    "<dict? 1>.values()",
+                    "<list? 1>[:2]",
+                    "<bag? 1>['a']",
+                    "iter(<list? 1>)",
+                )
+            ),
+        )
+        second = fill(w, f"[{atom_or_step(w)}, fail_if(<int 1>, {3 + w.below(4)})]")
+    name = w.target("list")
+    w.emit(f"{name} = [a + b for a, b in zip((k + 1 for k in {source}), {second})]")
+    w.bind(name, "list")
+
+
 SIMPLE: list[Production] = [
     (14, assign),
     (8, assign_number),
@@ -714,3 +769,4 @@ SIMPLE: list[Production] = [
     (3, read_if_bound),
     (1, error_name_goes),
 ]
+WIDER: list[Production] = [*SIMPLE, (3, held_by_error), (2, begun_generator)]

@@ -26,6 +26,7 @@ from .generator import program_from_seed
 from .pools import write_settings
 
 COUNT = int(os.environ.get("WEFT_EDITS_PROGRAMS", "30"))
+QUICK = 6
 FIRST = int(os.environ.get("WEFT_LAW_SEED", "0"))
 REUSED_PERCENT_MIN = 25
 RUN_AND_PLACE = ("in run ", "it was raised there:")
@@ -60,20 +61,30 @@ def ended(run: Any) -> Outcome:
     return outcome
 
 
-@pytest.mark.timeout(900)
 def test_a_resume_with_edited_code_ends_as_a_full_run_of_it(folder: Path) -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(FIRST, FIRST + COUNT):
-        name = f"edited_{seed}"
-        try:
-            _check(folder, name, seed, seen)
-        finally:
-            sys.modules.pop(name, None)
+    assert _seen_in(folder, range(FIRST, FIRST + QUICK))["checked"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_many_resumes_with_edited_code_end_as_full_runs_and_take_much_over(folder: Path) -> None:
+    seen = _seen_in(folder, range(FIRST, FIRST + COUNT))
     # The test means something: much is taken over, and many edits change the outcome.
     assert seen["checked"] > COUNT * 0.8, seen
     assert seen["reused"] * 100 > REUSED_PERCENT_MIN * seen["tasks"], seen
     assert seen["other outcome"] >= COUNT // 6, seen
     assert seen["plans"] > COUNT // 6, seen
+
+
+def _seen_in(folder: Path, seeds: range) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    for seed in seeds:
+        name = f"edited_{seed}"
+        try:
+            _check(folder, name, seed, seen)
+        finally:
+            sys.modules.pop(name, None)
+    return seen
 
 
 def _check(folder: Path, name: str, seed: int, seen: Counter[str]) -> None:

@@ -14,14 +14,17 @@ def histogram() -> Histogram:
     return measure(500)
 
 
+@pytest.mark.slow
 def test_each_form_stands_in_two_percent_of_programs(histogram: Histogram) -> None:
     assert histogram.rare(2.0) == [], histogram.text()
 
 
+@pytest.mark.slow
 def test_a_third_of_programs_nests_three_deep(histogram: Histogram) -> None:
     assert histogram.percent(histogram.deep) >= 33, histogram.text()
 
 
+@pytest.mark.slow
 def test_a_third_of_programs_raises(histogram: Histogram) -> None:
     raising = histogram.percent(sum(histogram.raising.values()))
     assert 33 <= raising <= 60, histogram.text()

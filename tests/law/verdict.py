@@ -107,6 +107,8 @@ def _judge_case(module: ModuleType, way: Way, case: int, seed: int) -> Verdict:
         return Verdict("refused", str(error), tuple(one.code for one in error.errors))
     except Exception as error:  # noqa: BLE001 - a crash of Weft is a finding, and the next program goes on
         return Verdict("crashed", f"{where}: {type(error).__name__}: {error}")
+    if getattr(found.error, "code", "") == "changes-what-it-iterates":
+        return Verdict("refused", f"{where}: {found.error}", ("changes-what-it-iterates",))
     text = outcome_difference(plain, found)
     return Verdict("broken", f"{where}: {text}") if text else Verdict("kept")
 

@@ -41,6 +41,7 @@ class Writer:
         errors: exceptions that are bound here.
         breaks: how the names stood at each ``break`` of the innermost loop.
         tags: declared properties of the program that its syntax does not show.
+        wide: all forms may be written; else those that the programs of ``mutants.json`` were written with.
         locks: begins the names of this function's limits; ``held``: how many are taken around this place.
     """
 
@@ -67,6 +68,7 @@ class Writer:
     errors: list[str] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
     hidden: bool = False
+    wide: bool = True
     locks: str = "main"
     held: int = 0
 

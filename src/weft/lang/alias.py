@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from weft.lang.draft import TEMP, AnyDraft, DCall, DLoop, DMove, DTry, glue_of, walk
+from weft.lang.draft import TEMP, AnyDraft, DCall, DCapture, DGlue, DLoop, DMove, DTry, glue_of, walk
 from weft.lang.facts import Facts, Judge
 from weft.lang.heap import NONE, Sites, union
 from weft.lang.pointing import read_glue
@@ -34,6 +34,7 @@ class Aliases:
     ) -> None:
         self.facts = facts = Facts(judge)
         self.heap = facts.heap
+        self._bodies: dict[DTry | DCapture, list[DGlue]] = {}
         for name in given:
             owner = next((min(names) for names in shared if name in names), name)
             facts.point(name, self.heap.opaque(("given", owner)))
@@ -86,13 +87,22 @@ class Aliases:
             case DMove():
                 self.facts.point(node.out, points[node.value])
             case DTry():
-                error = heap.opaque(("error", id(node)))
+                error = heap.opaque(("error", id(node)), node.in_loop) | self._raised_in(node)
                 self.facts.point(node.error, error)
                 for handler in node.handlers:
                     if handler.name:
                         self.facts.point(handler.name, error)
+            case DCapture():
+                self.facts.point(node.error, self._raised_in(node))
             case DLoop() if node.source is not None:
                 self._loop(node)
+
+    def _raised_in(self, node: DTry | DCapture) -> Sites:
+        """Return what an exception may be, or hold, that leaves the body of a node."""
+        glue = self._bodies.get(node)
+        if glue is None:
+            glue = self._bodies[node] = [each for inner in walk(node.body) for each in glue_of(inner)]
+        return union(self.facts.raises[each] for each in glue)
 
     def kept_items(self, node: DLoop) -> Sites:
         """Return the site of the list in which a loop's items may stay together."""
@@ -105,6 +115,7 @@ class Aliases:
         reader = Reader(self.facts, node.source)
         sites = reader.read(node.iterable)
         self.facts.iterated[node] |= reader.iterated(node.iterable)
+        self.facts.followed[node] |= reader.followed(node.iterable)
         items = self.heap.content(sites)
         kept = self.kept_items(node)
         self.heap.hold(kept, items | kept)

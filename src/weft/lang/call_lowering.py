@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weft.lang.draft import (
     DCall,
 )
-from weft.lang.making import consumed_here, name_of, rebuild
+from weft.lang.making import assign, constant, consumed_here, name_of, rebuild, runtime_call
 from weft.lang.purity import CONSUMERS, is_pure, known_builtin
 from weft.lang.resolve import NOTHING, resolve
 from weft.lang.steps import Step
@@ -100,9 +100,13 @@ class CallLowering:
         for place in range(max(impure, default=-1) + 1):
             if not self.draft.is_atom(arguments[place], arguments[place + 1 :]):
                 arguments[place] = self.draft.spill(arguments[place])
+        step = self.step_number(target)
+        key = ""
+        if target.step_options.cache_key is not None:
+            arguments = [one if self.draft.is_atom(one, []) else self.draft.spill(one) for one in arguments]
+            key = self._key(node, step, arguments)
         local = out or self.draft.temp()
         call = self.with_arguments(node, node.func, arguments)
-        step = self.step_number(target)
         path = self.site(target.name)
         self.draft.block.append(
             DCall(
@@ -114,10 +118,22 @@ class CallLowering:
                 path,
                 self.draft.handling,
                 self.draft.loop,
+                key=key,
             )
         )
         self.draft.sure.add(self.draft.env(local))
         return name_of(local, node)
+
+    def _key(self, node: ast.Call, step: int, arguments: list[ast.expr]) -> str:
+        """Append what gives the key of a call, and return the environment name that holds it."""
+        local = self.draft.temp()
+        env = f"cache key@{self.draft.temps}"
+        self.draft.scope.names[local] = env
+        function = runtime_call("cache_key", [constant(step, node)], node)
+        given = self.with_arguments(node, function.func, arguments)
+        whole = rebuild(given, args=[*function.args, *given.args])
+        self.draft.glue(assign(local, whole))
+        return env
 
     def site(self, name: str) -> str:
         """Return the name of this call site: ``inc``, then ``inc.2``."""

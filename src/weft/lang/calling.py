@@ -10,6 +10,7 @@ from weft.lang.draft import TEMP
 from weft.lang.effects import Effects
 from weft.lang.heap import NONE, Sites, each, union
 from weft.lang.names import parameters_of
+from weft.lang.origins import origin_of_function
 from weft.lang.purity import (
     CALLERS,
     CONTENTS,
@@ -46,7 +47,7 @@ class CallReader:
         arguments = self._arguments(node)
         given = union(arguments)
         if _is_runtime(node.func):
-            return self.reader.fresh(node, given | self.heap.content(given))
+            return self._lent(node, arguments)
         found = resolve(node.func, self.reader.scope)
         name = known_builtin(node.func, self.reader.scope)
         if name in CALLERS:
@@ -59,6 +60,20 @@ class CallReader:
             made = self.reader.fresh(node, given | self.heap.content(given))
             return made if isinstance(found, type) else made | given
         return self._own(node, arguments, found)
+
+    def _lent(self, node: ast.Call, arguments: list[Sites]) -> Sites:
+        """A call of one of the functions that the worker lends to glue."""
+        given = union(arguments)
+        name = getattr(node.func, "attr", "")
+        if name == "container":
+            return given
+        if name == "cache_key":
+            return NONE
+        made = self.reader.fresh(node, given | self.heap.content(given))
+        if name == "replay":
+            # It raises what the generator raised: the last that it is given.
+            self.facts.note_raised(self.reader.glue, arguments[-1])
+        return made
 
     def _arguments(self, node: ast.Call) -> list[Sites]:
         """Return what each argument may be, those by position first."""
@@ -198,6 +213,8 @@ class CallReader:
         self.reader.change(written & ~fixed)
         self.reader.change(resized & ~fixed, resized=True)
         self._possible(sites(effects.possible) | ((written | resized) & fixed))
+        if effects.raised:
+            self._raising(node, sites(effects.raised))
         return sites(effects.result)
 
     def _parts(self, node: ast.Call, given: list[Sites], effects: Effects, bound: bool) -> list[Sites]:
@@ -213,6 +230,21 @@ class CallReader:
             own = NONE if place is None else given[place]
             found += [own, self.heap.reach(self.heap.content(own))]
         return found
+
+    def _raising(self, node: ast.Call, sites: Sites) -> None:
+        """Note that a call may raise an exception that holds ``sites``, or is one of them."""
+        error = self.heap.site(("raised", id(node), id(self.reader.scope.frame)), self.reader.loop)
+        self.heap.link(("raising", id(node), id(self.reader.scope.frame)), error, sites)
+        self.facts.note_raised(self.reader.glue, error | sites)
+
+    def _may_be_of_the_project(self, func: ast.expr) -> bool:
+        """Return whether a callee may be a function that somebody wrote for this project, with raises of its own."""
+        found = resolve(func, self.reader.scope)
+        if found is not NOTHING:
+            return isinstance(found, FunctionType) and origin_of_function(found).kind == "project"
+        if not isinstance(func, ast.Attribute):
+            return True
+        return any(effects is None or effects.raised for effects in self.facts.judge.of_methods(func.attr))
 
     def _near(self) -> Sites:
         """Return the sites that a call may be taken to change unseen: in a loop, those made there."""
@@ -230,9 +262,12 @@ class CallReader:
     def _unknown(self, node: ast.Call, given: Sites) -> Sites:
         """A call that the compiler cannot see into may change and link all that it can reach."""
         reach = self.heap.seen(self.heap.reach(given))
+        self.reader.change(self.facts.changed_by_closures(reach))
         near = self._possible(reach)
         # A function that is called, or handed to a call, is not taken to be kept by it.
         kept = reach & ~self.facts.closure_sites
+        if self._may_be_of_the_project(node.func):
+            self._raising(node, kept)
         made = self.reader.fresh(node)
         self.heap.link(("unknown", id(node), id(self.reader.scope.frame)), (near & kept) | made, kept)
         return made | kept

@@ -18,7 +18,8 @@ class CallFinder(ast.NodeVisitor):
     """Marks the syntax nodes that hold step calls, and collects what is said wrongly around them.
 
     State: ``holds``: ids of nodes that are or contain a step call; ``callees``: id of a call → step or
-    workflow; ``errors``; ``loose``: steps that are mentioned without being called here.
+    workflow; ``errors``; ``loose``: steps that are mentioned without being called here; ``unknown``: names that
+    stand for nothing, each with the number of its unit.
     """
 
     def __init__(self, file: str) -> None:
@@ -27,6 +28,7 @@ class CallFinder(ast.NodeVisitor):
         self.callees: dict[int, Step[..., Any] | Workflow[..., Any]] = {}
         self.errors: list[CompileError] = []
         self.loose: list[tuple[ast.expr, str, int]] = []
+        self.unknown: list[tuple[ast.Name, int]] = []
         self._keep: list[ast.AST] = []  # Ids stay unique only while the nodes live.
         self._scope: Scope | None = None
         self._inside: str | None = None
@@ -79,6 +81,8 @@ class CallFinder(ast.NodeVisitor):
             target = look_up(node.id, self._scope)
             if isinstance(target, Marked):
                 self.loose.append((node, target.name, self._scope.frame.unit))
+            elif target is NOTHING and self._scope.env(node.id) is None and node.id != "__class__":
+                self.unknown.append((node, self._scope.frame.unit))
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         assert self._scope is not None
@@ -118,8 +122,12 @@ class CallFinder(ast.NodeVisitor):
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for part in [*node.decorator_list, *node.bases, *node.keywords]:
             self._visit_inside(part, "step-in-decorator")
+        assert self._scope is not None
+        outer = self._scope
+        self._scope = outer.inner({name: f"{name}@inner" for name in names_of(node.body).binds})
         for statement in node.body:
             self._visit_inside(statement, "step-in-class-body")
+        self._scope = outer
 
     def _comprehension(self, node: Any) -> None:
         assert self._scope is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from typing import Final
 
 from weft.lang.alias import Aliases
 from weft.lang.calls import CallFinder
 from weft.lang.draft import AnyDraft, DCall, DCapture, DGlue, DLoop, DMove, glue_of, walk
 from weft.lang.heap import NONE, each, union
+from weft.lang.iterating import Iterated
 from weft.lang.liveness import Liveness
 from weft.lang.lowering import Lowering
 from weft.lang.refusals import CompileError
@@ -32,10 +32,10 @@ def check_draft(
 ) -> None:
     """Note every refusal that only the analyses can find."""
     order = {node: place for place, node in enumerate(walk(block))}
-    same = _other_names(order, given)
+    iterated = Iterated(list(order), given, aliases)
     for node in order:
         if isinstance(node, DLoop) and node.source is not None:
-            _check_iterated(node, same, aliases, finder, lowering)
+            _check_iterated(node, iterated, finder, lowering)
         if isinstance(node, DCapture) and not node.whole:
             _check_generator(node, aliases, finder, lowering)
         if isinstance(node, (DLoop, DGlue)):
@@ -51,41 +51,11 @@ def _refuse(finder: CallFinder, lowering: Lowering, code: str, span: Span, about
     )
 
 
-def _check_iterated(
-    loop: DLoop, same: dict[str, str], aliases: Aliases, finder: CallFinder, lowering: Lowering
-) -> None:
+def _check_iterated(loop: DLoop, iterated: Iterated, finder: CallFinder, lowering: Lowering) -> None:
     """Refuse a body that adds to, or takes from, what its loop runs over."""
     assert loop.iterable is not None
-    read = aliases.facts.iterated[loop]
-    names = {node.id for node in nodes_of(loop.iterable) if isinstance(node, ast.Name)}
-    envs = {same.get(env, env) for name in names if (env := loop.scope.env(name))}
-    for body in loop.bodies:
-        for node in walk(body):
-            for glue in glue_of(node):
-                if glue is loop.unpack or not aliases.facts.changes.get(glue, NONE) & read:
-                    continue
-                iterated = names | {name for name, env in _locals_of(glue) if same.get(env, env) in envs}
-                if any(_changes_size(statement, loop, iterated) for statement in glue.stmts):
-                    about = ast.unparse(loop.iterable)
-                    _refuse(finder, lowering, "changes-what-it-iterates", glue.span, about)
-
-
-def _other_names(order: dict[AnyDraft, int], given: set[str]) -> dict[str, str]:
-    """Return the names that are bound once, as another name for one that is bound once."""
-    count: Counter[str] = Counter(given)
-    moved: dict[str, str] = {}
-    for node in order:
-        count.update(binds_of(node))
-        if isinstance(node, DMove):
-            moved[node.out] = moved.get(node.value, node.value)
-    return {name: value for name, value in moved.items() if count[name] == 1 and count[value] == 1}
-
-
-def _locals_of(glue: DGlue) -> list[tuple[str, str]]:
-    found = {
-        node.id for statement in glue.stmts for node in nodes_of(statement) if isinstance(node, ast.Name)
-    }
-    return [(name, env) for name in found if (env := glue.scope.env(name)) is not None]
+    for glue in iterated.changed_surely(loop):
+        _refuse(finder, lowering, "changes-what-it-iterates", glue.span, ast.unparse(loop.iterable))
 
 
 def _check_turns(node: DLoop | DGlue, finder: CallFinder, lowering: Lowering) -> None:
@@ -120,35 +90,6 @@ def _check_generator(capture: DCapture, aliases: Aliases, finder: CallFinder, lo
                     about = names[0].partition("@")[0]
                     _refuse(finder, lowering, "change-in-generator", glue.span, about)
                     return
-
-
-def _changes_size(statement: ast.stmt, loop: DLoop, iterated: set[str]) -> bool:
-    for node in nodes_of(statement):
-        match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name))):
-                if name in iterated:
-                    return True
-            case ast.AugAssign(target=ast.Name(id=name)):
-                if name in iterated:
-                    return True
-            case ast.Delete():
-                if any(_owner(target) in iterated for target in node.targets):
-                    return True
-            case ast.Assign() if isinstance(loop.iterable, ast.Name):
-                if any(_stores_item(target, loop, iterated) for target in node.targets):
-                    return True
-    return False
-
-
-def _owner(target: ast.expr) -> str:
-    inner = target.value if isinstance(target, ast.Subscript) else target
-    return inner.id if isinstance(inner, ast.Name) else ""
-
-
-def _stores_item(target: ast.expr, loop: DLoop, iterated: set[str]) -> bool:
-    """Return whether a store may add an item. To a dict it may, but the loop has its keys already."""
-    name = _owner(target) if isinstance(target, ast.Subscript) else ""
-    return name in iterated and loop.scope.frame.kinds.get(name) is not dict
 
 
 def _check_globals(glue: DGlue, finder: CallFinder, lowering: Lowering) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from weft.digest import ALGORITHM
+from weft.lang.cache_keys import check_key, name_of_key, step_fingerprint
 from weft.lang.calls import CallFinder
 from weft.lang.checks import check_draft
 from weft.lang.draft import AnyDraft, DLoop, walk
@@ -143,7 +144,8 @@ def _spec(
     qualname: str = getattr(step, "__qualname__", "") or getattr(function, "__qualname__", step.name)
     found = find_importable(module, qualname)
     importable = found is function or (isinstance(found, Step) and found.function is function)
-    found_code = fingerprint(function, data_digest)
+    check_key(step)
+    found_code = step_fingerprint(step, data_digest)
     return StepSpec(
         name=step.name,
         module=module,
@@ -160,6 +162,7 @@ def _spec(
         cache=options.cache,
         memory_bytes_max=options.memory_bytes_max,
         parts=tuple(parts.setdefault(part, len(parts)) for part in map(_short_part, found_code.parts)),
+        key_function="" if options.cache_key is None else name_of_key(options.cache_key),
     )
 
 
@@ -179,14 +182,17 @@ def _notes(block: list[AnyDraft], finder: CallFinder, lowering: Lowering) -> lis
         if isinstance(node, DLoop) and node.reason and not node.comprehension
     ]
     for expression, name, unit in finder.loose:
-        line, column = expression.lineno, expression.col_offset
-        span = Span(unit, line, column, expression.end_lineno or line, expression.end_col_offset or column)
-        notes.append(
-            Note(
-                "step-without-task",
-                span,
-                f"`{name}` is used here as a value: a call through it runs inside glue, without a task of its own. "
-                "Call the step by its name, or mark the function that calls it with @workflow.",
-            )
+        text = (
+            f"`{name}` is used here as a value: a call through it runs inside glue, without a task of its own. "
+            "Call the step by its name, or mark the function that calls it with @workflow."
         )
-    return notes
+        notes.append(Note("step-without-task", _span_of(expression, unit), text))
+    for unknown, unit in finder.unknown:
+        text = f"`{unknown.id}` is bound nowhere: reading it raises NameError, as in the plain call."
+        notes.append(Note("unknown-name", _span_of(unknown, unit), text))
+    return list(dict.fromkeys(notes))
+
+
+def _span_of(node: ast.expr, unit: int) -> Span:
+    line, column = node.lineno, node.col_offset
+    return Span(unit, line, column, node.end_lineno or line, node.end_col_offset or column)

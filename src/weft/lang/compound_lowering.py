@@ -47,7 +47,17 @@ class CompoundLowering:
             self.parts.statements.statements(node.finalbody)
             self.draft.handling = outer
         self.draft.block.append(
-            DTry(self.draft.span(node), body, match, handlers, orelse, final, error, self.draft.handling)
+            DTry(
+                self.draft.span(node),
+                body,
+                match,
+                handlers,
+                orelse,
+                final,
+                error,
+                self.draft.handling,
+                self.draft.loop,
+            )
         )
 
     def _handler(self, handler: ast.ExceptHandler, error: str) -> DHandler:
@@ -62,7 +72,7 @@ class CompoundLowering:
             self.parts.statements.statements(handler.body)
             self.draft.handling = outer
         if name:
-            self.draft.sure.discard(name)
+            self.draft.unbind([name])
         label = f"except {ast.unparse(handler.type)}" if handler.type else "except"
         return DHandler(block, name, label)
 

@@ -7,6 +7,7 @@ from weft.lang.draft import AnyDraft, DGlue, DLoop, DTry, blocks_of, glue_of, wa
 from weft.lang.heap import NONE, Sites
 from weft.lang.liveness import Liveness
 from weft.lang.usage import sure_binds, writes_of
+from weft.program.nodes import RAISED_NAME
 
 
 class Deliveries:
@@ -39,16 +40,28 @@ class Deliveries:
         after = self.live.after.get(node, set())
         for glue in glue_of(node):
             alive = after | self.live.inside.get(node, set()) if glue is not node else after
+            if (
+                isinstance(node, DLoop)
+                and node.watched
+                and node.source is not None
+                and glue is not node.source
+            ):
+                # A prelude runs before the source, which must find one object where the body finds it.
+                alive = alive | node.source.reads
             self._mark_glue(glue, alive & (self.met | glue.binds), self.live.caught.get(node, set()))
 
     def _mark_glue(self, glue: DGlue, alive: set[str], caught: set[str]) -> None:
         aliases = self.aliases
         changed = aliases.facts.changes.get(glue, NONE)
         written = (glue.binds | aliases.reaching(changed)) & alive
+        raised = aliases.heap.seen(aliases.heap.reach(aliases.facts.raises[glue])) & aliases.facts.changed
+        if caught and raised:
+            # What an exception shares with names goes with it, so that a handler's change is seen under both.
+            written |= {name for name in alive if aliases.hot.get(name, NONE) & raised}
         written |= aliases.sharing(written, alive - written)
         glue.writes = written
         glue.extra = {name for name in written if name not in glue.binds and name not in glue.reads}
-        glue.groups = self._groups(written)
+        glue.groups = self._groups(written, raised if caught else NONE)
         # A name that may stay as it is goes along with those that it shares an object with.
         kept = {name for group in glue.groups for name in group} & (glue.binds - (sure_binds(glue) - caught))
         glue.reads = glue.reads | (written - glue.binds) | kept
@@ -57,14 +70,19 @@ class Deliveries:
         # What changes before everyone's eyes cannot be held against the hidden part of it; it is written whole.
         glue.checked -= written | aliases.reaching(changed)
 
-    def _groups(self, names: set[str]) -> list[tuple[str, ...]]:
-        """Return the groups of names that share an object that may change, directly or through one another."""
+    def _groups(self, names: set[str], raised: Sites) -> list[tuple[str, ...]]:
+        """Return the groups of names that share an object that may change, directly or through one another.
+
+        Args:
+            raised: what may change of an exception that is raised, which is then one of the names.
+        """
         groups: list[tuple[Sites, set[str]]] = []
-        for name in sorted(names & self.aliases.hot.keys()):
-            sites, joined = self.aliases.hot[name], {name}
+        hot = {name: self.aliases.hot[name] for name in sorted(names & self.aliases.hot.keys())}
+        for name, sites in [*hot.items(), *([(RAISED_NAME, raised)] if raised else [])]:
+            joined = {name}
             apart = []
             for group in groups:
-                if group[0] & self.aliases.hot[name]:
+                if group[0] & sites:
                     sites, joined = sites | group[0], joined | group[1]
                 else:
                     apart.append(group)

@@ -103,6 +103,8 @@ class DGlue(Draft, eq=False):
 
 
 class DCall(Draft, eq=False):
+    """A step call. ``key``: the environment name of what stands for its inputs where results are used again."""
+
     call: ast.Call
     scope: Scope
     step: int
@@ -111,6 +113,7 @@ class DCall(Draft, eq=False):
     handling: str | None = None
     in_loop: DLoop | None = None
     reads: set[str] = set()
+    key: str = ""
 
 
 class DMove(Draft, eq=False):
@@ -125,8 +128,10 @@ class DBranch(Draft, eq=False):
 
 
 class DLoop(Draft, eq=False):
-    """``items``/``filters`` are fused into ``source``; ``grouped``: items share objects that change.
-    ``generator``: of step calls, which Python would read in turn with the body."""
+    """``items``/``filters`` are fused into ``source``; ``grouped``: items share objects that change;
+    ``watched``: the body may change what the loop runs over, and looks whether it does.
+    ``generator``: of step calls, which Python would read in turn with the body. ``label``: the iterable as it
+    was written, where it has been replaced."""
 
     scope: Scope
     target: ast.expr | None
@@ -139,6 +144,7 @@ class DLoop(Draft, eq=False):
     label: str = ""
     outer: DLoop | None = None
     grouped: bool = False
+    watched: bool = False
     kept: str = ""
     index: str = ""
     element: str = ""
@@ -166,6 +172,7 @@ class DTry(Draft, eq=False):
     final: list[AnyDraft]
     error: str
     handling: str | None = None
+    in_loop: DLoop | None = None
 
 
 class DCapture(Draft, eq=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from weft.lang.calls import CallFinder
@@ -27,7 +27,8 @@ class Drafter:
     """Appends nodes to the draft.
 
     State: ``block``, where nodes go; ``scope``; ``sure``, environment names that are surely bound here;
-    ``handling``, the environment name of the exception that is current here; ``loop``, the loop around;
+    ``gone``, those that this block unbinds somewhere; ``handling``, the environment name of the
+    exception that is current here; ``loop``, the loop around;
     ``temps``, how many names the compiler has made.
     """
 
@@ -36,6 +37,7 @@ class Drafter:
         self.block: list[AnyDraft] = []
         self.scope: Scope
         self.sure: set[str] = set()
+        self.gone: set[str] = set()
         self.handling: str | None = None
         self.loop: DLoop | None = None
         self.temps = 0
@@ -78,8 +80,14 @@ class Drafter:
             )
         ):
             self.sure.update(env for name in found.binds if (env := self.scope.env(name)))
-        self.sure.difference_update(env for name in found.deletes if (env := self.scope.env(name)))
+        self.unbind(env for name in found.deletes if (env := self.scope.env(name)))
         return node
+
+    def unbind(self, envs: Iterable[str]) -> None:
+        """Count names as perhaps unbound, here and after the blocks that this place stands in."""
+        gone = set(envs)
+        self.sure -= gone
+        self.gone |= gone
 
     def spill(self, value: ast.expr) -> ast.expr:
         """Evaluate ``value`` into a temporary and return its name."""
@@ -105,13 +113,13 @@ class Drafter:
 
     @contextmanager
     def into(self, block: list[AnyDraft]) -> Iterator[None]:
-        """Append to ``block`` for a while; what gets bound there is not sure afterwards."""
-        outer_block, outer_sure = self.block, self.sure
-        self.block, self.sure = block, set(outer_sure)
+        """Append to ``block`` for a while; what gets bound or unbound there is not sure afterwards."""
+        outer_block, outer_sure, outer_gone = self.block, self.sure, self.gone
+        self.block, self.sure, self.gone = block, set(outer_sure), set()
         try:
             yield
         finally:
-            self.block, self.sure = outer_block, outer_sure
+            self.block, self.sure, self.gone = outer_block, outer_sure - self.gone, outer_gone | self.gone
 
     def is_atom(self, value: ast.expr, later: Sequence[ast.AST]) -> bool:
         """Return whether ``value`` gives the same whether it is read here or after ``later``."""

@@ -21,6 +21,7 @@ class Effects(msgspec.Struct, frozen=True):
         written: parts that the text changes. ``resized``: parts that only get or lose items.
         possible: parts that a call in it may change.
         result: parts that the result may be.
+        raised: parts that an exception which leaves it may hold.
         holds: for each part, those that it may hold after the call, beside what it held before.
     """
 
@@ -29,6 +30,7 @@ class Effects(msgspec.Struct, frozen=True):
     resized: Sites = NONE
     possible: Sites = NONE
     result: Sites = NONE
+    raised: Sites = NONE
     holds: tuple[Sites, ...] = ()
 
     @property

@@ -80,6 +80,7 @@ class Emitter:
                     handling=node.handling,
                     fingerprint=self._around(node),
                     plain=_plain_arguments(node),
+                    key=node.key,
                 )
             case DMove():
                 return Move(**base, out=node.out, value=node.value)
@@ -119,6 +120,7 @@ class Emitter:
         source = None if node.source is None else self.glue(node.source, self.number(), node)
         prelude = tuple(self.glue(glue, self.number()) for glue in node.prelude)
         label = "" if node.target is None else ast.unparse(node.target)
+        iterable = node.label or ("" if node.iterable is None else ast.unparse(node.iterable))
         return Loop(
             **base,
             source=source,
@@ -130,7 +132,7 @@ class Emitter:
             sequence=node.sequence,
             carried=tuple(sorted(node.carried)),
             reason=node.reason,
-            label=f"{label} in {ast.unparse(node.iterable)}" if node.iterable is not None else label,
+            label=f"{label} in {iterable}" if iterable else label,
         )
 
     def _try(self, node: DTry, base: dict[str, Any]) -> Try:
@@ -267,6 +269,8 @@ def _call_code(node: DCall) -> Code:
     answer = ast.copy_location(ast.Return(whole), call)
     loads = names_of([*call.args, *(keyword.value for keyword in call.keywords)]).loads
     reads = {name: env for name in sorted(loads) if (env := node.scope.env(name)) is not None}
+    if node.key:
+        reads[f"{TEMP}key"] = node.key
     text, positions = render([answer])
     return Code(text=text, unit=node.span.unit, reads=reads, positions=positions)
 

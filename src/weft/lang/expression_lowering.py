@@ -10,7 +10,8 @@ import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from weft.lang.making import assign, constant, consumed_here, name_of, rebuild, runtime_call
+from weft.lang.loop_lowering import is_endless
+from weft.lang.making import ATOM, assign, constant, consumed_here, name_of, rebuild, runtime_call
 from weft.lang.names import Comprehension
 
 if TYPE_CHECKING:
@@ -35,18 +36,27 @@ class ExpressionLowering:
             result = None if value is None else self.lower(value)
             later = [after for after in values[place + 1 :] if after is not None]
             if isinstance(result, ast.GeneratorExp) and place < last:
-                self._begin(result)
+                result = self._begun(result)
             if result is not None and place < last and not self.draft.is_atom(result, later):
                 result = self.draft.spill(result)
             lowered.append(result)
         return lowered
 
-    def _begin(self, generator: ast.GeneratorExp) -> None:
-        """Fail where Python begins a generator: at once if its first iterable is none, before what stands after it."""
-        first = generator.generators[0].iter
-        if self.draft.is_atom(first, []) and not isinstance(first, ast.Call):
-            check = runtime_call("check_iterable", [first], first)
-            self.draft.glue(assign(self.draft.temp(), check))
+    def _begun(self, generator: ast.GeneratorExp) -> ast.GeneratorExp:
+        """Evaluate a generator's first iterable where Python does, and fail there if it is none."""
+        first = generator.generators[0]
+        if is_endless(first.iter, self.draft.scope):
+            return generator
+        if self.draft.is_atom(first.iter, []):
+            if not isinstance(first.iter, ast.Call):
+                check = runtime_call("check_iterable", [first.iter], first.iter)
+                self.draft.glue(assign(self.draft.temp(), check))
+            return generator
+        read = self.draft.spill(runtime_call("read_ahead", [first.iter], first.iter))
+        again = runtime_call("replay", [ast.copy_location(ast.Starred(read, ast.Load()), read)], read)
+        begun = rebuild(generator, generators=[rebuild(first, iter=again), *generator.generators[1:]])
+        setattr(begun, ATOM, getattr(generator, ATOM, False))
+        return begun
 
     def lower(self, node: ast.expr) -> ast.expr:
         """Return ``node`` without its step calls, which go into the block before it."""

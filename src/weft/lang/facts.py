@@ -7,7 +7,7 @@ from typing import Protocol
 
 from weft.lang.draft import DGlue, DLoop
 from weft.lang.effects import Effects
-from weft.lang.heap import NONE, Heap, Sites
+from weft.lang.heap import NONE, Heap, Sites, union
 
 
 class Judge(Protocol):
@@ -30,8 +30,10 @@ class Facts:
     ``changes`` (glue → sites it may change); ``written`` (those that its text changes, not a call in it);
     ``overwritten``: of those of all glue, what no mere coming or going of items has changed;
     ``unseen`` (glue in a loop → sites from outside it that a call may change although it is assumed not to);
-    ``iterated`` (loop → sites that it reads step by step);
+    ``iterated`` (loop → sites of names that it reads step by step); ``followed`` (those that it may so read else);
+    ``raises`` (glue → sites that an exception which it raises may be or hold);
     ``closures`` (site of a function → its glue and the names that it captures);
+    ``closure_changes`` (site of a function → those of them whose object, or with True: a part of it, its text changes);
     ``outside``: what is not the function's own, or is stored where the analysis does not look.
     """
 
@@ -48,7 +50,10 @@ class Facts:
         self.overwritten = NONE
         self.unseen: dict[DGlue, Sites] = defaultdict(int)
         self.iterated: dict[DLoop, Sites] = defaultdict(int)
+        self.followed: dict[DLoop, Sites] = defaultdict(int)
+        self.raises: dict[DGlue, Sites] = defaultdict(int)
         self.closures: dict[Sites, tuple[DGlue, set[str]]] = {}
+        self.closure_changes: dict[Sites, set[tuple[str, bool]]] = {}
         self.closure_sites = NONE
         self.outside = NONE
         self._keep: list[object] = []
@@ -77,11 +82,29 @@ class Facts:
             self.unseen[glue] |= sites
             self.heap.grew = True
 
-    def note_closure(self, site: Sites, glue: DGlue, captured: set[str]) -> None:
-        """Note that ``site`` is a function that captures these environment names."""
+    def note_raised(self, glue: DGlue, sites: Sites) -> None:
+        """Note that a piece of glue may raise an exception that is, or holds, ``sites``."""
+        if sites & ~self.raises[glue]:
+            self.raises[glue] |= sites
+            self.heap.grew = True
+
+    def note_closure(
+        self, site: Sites, glue: DGlue, captured: set[str], changed: set[tuple[str, bool]]
+    ) -> None:
+        """Note that ``site`` is a function that captures environment names, and changes the objects of some."""
         self.closures[site] = (glue, captured)
+        self.closure_changes[site] = changed
         self.closure_sites |= site
 
-    def raised(self) -> Sites:
-        """Return what an exception that is caught may hold."""
-        return NONE
+    def changed_by_closures(self, sites: Sites) -> Sites:
+        """Return what the functions among ``sites`` change of what they capture."""
+        called = [changed for site, changed in self.closure_changes.items() if site & sites]
+        return union(
+            self.heap.reach(self.heap.content(self.points[name])) if in_part else self.points[name]
+            for changed in called
+            for name, in_part in changed
+        )
+
+    def caught(self, glue: DGlue) -> Sites:
+        """Return what an exception may be, or hold, that is caught inside a piece of glue."""
+        return self.raises[glue]

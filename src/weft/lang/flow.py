@@ -1,7 +1,7 @@
 """Findings on the draft: what each node reads and writes, what lives on, what keeps its place, what waits.
 
-Run in this order by ``analyse``: reads and binds; aliases (twice where a loop's items share objects that
-change); liveness; writes with their groups; effects and guards; deferred glue; sequences.
+Run in this order by ``analyse``: reads and binds; aliases (again where a loop may change what it runs over, and
+where a loop's items share objects that change); liveness; writes with their groups; effects and guards; deferred glue; sequences.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from weft.lang.draft import (
 )
 from weft.lang.facts import Judge
 from weft.lang.heap import NONE
+from weft.lang.iterating import watch_loops
 from weft.lang.liveness import Jumps, Liveness
 from weft.lang.syntax import placed
 from weft.lang.usage import exits_node, items_expression, mark_names
@@ -51,6 +52,9 @@ def analyse(
     """
     mark_names(block)
     aliases = Aliases(block, given, judge, shared)
+    if watch_loops(block, given, aliases):
+        mark_names(block)
+        aliases = Aliases(block, given, judge, shared)
     grouped = [
         node for node in walk(block) if isinstance(node, DLoop) and _shares_what_changes(node, aliases)
     ]

@@ -123,7 +123,7 @@ def _readable(function: FunctionType) -> ast.FunctionDef | None:
 class _FunctionFacts(Facts):
     """Findings on one function; what it catches may hold whatever it knows of."""
 
-    def raised(self) -> Sites:
+    def caught(self, glue: DGlue) -> Sites:
         return union(self.points.values())
 
 
@@ -173,11 +173,18 @@ def _summary(arguments: ast.arguments, facts: Facts) -> Effects:
         resized=written & own & ~facts.overwritten,
         possible=facts.changed & own & ~written,
         result=parts(result),
+        raised=_raised(facts, own, made, count),
         holds=(
             *(parts(heap.content(1 << part)) for part in range(count)),
             parts(union(heap.content(1 << site) for site in each(made))),
         ),
     )
+
+
+def _raised(facts: Facts, own: Sites, made: Sites, count: int) -> Sites:
+    """Return the parts that an exception may hold which leaves a function."""
+    reach = facts.heap.seen(facts.heap.reach(union(facts.raises.values())))
+    return (reach & own) | (1 << count if reach & made else NONE)
 
 
 def _with_shared_default(arguments: ast.arguments) -> list[str]:

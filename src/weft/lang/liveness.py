@@ -101,7 +101,7 @@ class Liveness:
         everywhere = (
             (jumps.fails or set()) | jumps.returns | (jumps.breaks or set()) | (jumps.continues or set())
         )
-        final_out = set(out) | (everywhere if node.final else set())
+        final_out = set(out) | (everywhere | {node.error} if node.final else set())
         final = self.block(node.final, final_out, jumps) | ({node.error} if node.final else set())
         way = msgspec.structs.replace(
             jumps,
@@ -112,10 +112,11 @@ class Liveness:
         )
         caught = set(node.match.reads) if node.match else set()
         for handler in node.handlers:
-            caught |= self.block(handler.block, final, way)
+            caught |= self.block(handler.block, final, way) - {handler.name}
         orelse = self.block(node.orelse, final, way)
         self.inside[node] = caught
-        fails = (way.fails or set()) | caught | final
+        # Whatever fails brings the exception with it.
+        fails = ((way.fails or set()) | caught | final) - {node.error}
         before = self.block(node.body, orelse, msgspec.structs.replace(way, fails=fails))
         return before | {node.handling} if node.handling is not None else before
 

@@ -74,7 +74,7 @@ class LoopLowering:
             # Python has no walrus in the iterable of a comprehension, which reads the items.
             whole = self.draft.temp()
             loop.source.stmts = [assign(whole, iterable)]
-            loop.iterable = name_of(whole, iterable)
+            loop.label, loop.iterable = ast.unparse(iterable), name_of(whole, iterable)
         self.draft.block.append(loop)
         block: list[AnyDraft] = []
         loop.bodies.append(block)
@@ -87,6 +87,9 @@ class LoopLowering:
         outer_loop, outer_scope = self.draft.loop, self.draft.scope
         with self.draft.into(block):
             self.draft.loop, self.draft.scope = loop, scope
+            # What a round deletes is gone in the next one.
+            deleted = names_of(_body_parts(node)).deletes
+            self.draft.unbind(env for name in deleted if (env := scope.env(name)))
             self.draft.sure.update(env for _, env in loop.targets)
             self.draft.sure.update({f"@{loop.kept.removeprefix(TEMP)}", f"@{loop.index.removeprefix(TEMP)}"})
             if loop.unpack is not None:
@@ -106,14 +109,7 @@ class LoopLowering:
             loop.unpack = DGlue(self.draft.span(target), [unpack], scope)
 
     def _check_iterable(self, iterable: ast.expr) -> None:
-        if not isinstance(iterable, ast.Call):
-            return
-        found = resolve(iterable.func, self.draft.scope)
-        name = (str(getattr(found, "__module__", "")), str(getattr(found, "__name__", "")))
-        endless = name in UNBOUNDED and not (
-            name[1] == "repeat" and len(iterable.args) + len(iterable.keywords) > 1
-        )
-        if endless or (found is iter and len(iterable.args) == 2):
+        if is_endless(iterable, self.draft.scope):
             self.draft.finder.refuse("unbounded-iterable", iterable, ast.unparse(iterable))
 
     def _unroll(
@@ -149,6 +145,16 @@ class LoopLowering:
             for inner in nodes_of(tree)
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load) and id(inner) not in inside
         }
+
+
+def is_endless(iterable: ast.expr, scope: Scope) -> bool:
+    """Return whether an iterable is known to have no end."""
+    if not isinstance(iterable, ast.Call):
+        return False
+    found = resolve(iterable.func, scope)
+    name = (str(getattr(found, "__module__", "")), str(getattr(found, "__name__", "")))
+    is_bounded = name[1] == "repeat" and len(iterable.args) + len(iterable.keywords) > 1
+    return (name in UNBOUNDED and not is_bounded) or (found is iter and len(iterable.args) == 2)
 
 
 def _body_parts(node: Any) -> list[ast.AST]:

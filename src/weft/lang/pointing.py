@@ -6,6 +6,7 @@ import ast
 
 from weft.lang.draft import DGlue, DLoop
 from weft.lang.facts import Facts
+from weft.lang.heap import NONE
 from weft.lang.names import names_of
 from weft.lang.reading import Reader
 from weft.lang.syntax import nodes_of
@@ -62,6 +63,11 @@ class StatementReader:
             case ast.Return():
                 if node.value is not None:
                     reader.facts.point(reader.scope.frame.result, reader.read(node.value))
+            case ast.Raise():
+                reader.raising(node, reader.read(node.exc), reader.read(node.cause))
+            case ast.Assert():
+                reader.read(node.test)
+                reader.raising(node, NONE, reader.read(node.msg))
             case ast.Delete():
                 for target in node.targets:
                     if isinstance(target, (ast.Subscript, ast.Attribute)):
@@ -95,8 +101,9 @@ class StatementReader:
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         for handler in node.handlers:
             if handler.name:
-                error = self.reader.fresh(handler, self.reader.facts.raised())
-                self.reader.bind(ast.Name(handler.name, ast.Store()), error)
+                caught = self.reader.facts.caught(self.reader.glue)
+                error = self.reader.fresh(handler, caught)
+                self.reader.bind(ast.Name(handler.name, ast.Store()), error | caught)
             self.all(handler.body)
         self.all([*node.body, *node.orelse, *node.finalbody])
 

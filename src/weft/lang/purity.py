@@ -78,12 +78,12 @@ VIEWERS: Final = _words(
 # They change their receiver; what they are given becomes part of it.
 MUTATORS: Final = _words(
     """
-    append appendleft extend extendleft insert add update setdefault pop popleft popitem remove discard
+    append appendleft extend extendleft insert add add_note update setdefault pop popleft popitem remove discard
     clear sort reverse rotate intersection_update difference_update symmetric_difference_update
     """
 )
 # Of these, those that let items come and go, which no view of an array has.
-RESIZERS: Final = MUTATORS - {"update", "sort", "intersection_update"}
+RESIZERS: Final = MUTATORS - {"update", "sort", "intersection_update", "add_note"}
 # Of these, those that take the parts of what they are given.
 EXTENDERS: Final = frozenset(
     [
@@ -98,6 +98,30 @@ EXTENDERS: Final = frozenset(
 BUILTINS: Final = {getattr(builtins, name): name for name in FRESH | CONTENTS | CALLERS}
 
 
+def changed_in_place(node: ast.AST) -> set[tuple[str, bool]]:
+    """Return the names whose object a text changes: ``xs.append(v)``, ``d[k] = v``, ``box.n += 1``.
+
+    With each stands whether it is a part of that object instead: ``d["k"].append(v)``.
+    """
+    owners: list[ast.expr] = []
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(func=ast.Attribute(value=owner, attr=attribute)) if attribute in MUTATORS:
+                owners.append(owner)
+            case ast.Subscript(value=owner, ctx=ast.Store() | ast.Del()):
+                owners.append(owner)
+            case ast.Attribute(value=owner, ctx=ast.Store() | ast.Del()):
+                owners.append(owner)
+    roots = [(owner, _root(owner)) for owner in owners]
+    return {(root.id, owner is not root) for owner, root in roots if isinstance(root, ast.Name)}
+
+
+def _root(node: ast.expr) -> ast.expr:
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    return node
+
+
 def known_builtin(func: ast.expr, scope: Scope) -> str | None:
     """Return the name of the builtin that ``func`` stands for, if the compiler knows what it does."""
     if not isinstance(func, ast.Name):
@@ -107,6 +131,20 @@ def known_builtin(func: ast.expr, scope: Scope) -> str | None:
         return BUILTINS.get(found)
     except TypeError:
         return None
+
+
+def steps_through(node: ast.expr, scope: Scope) -> list[ast.expr]:
+    """Return the parts of an iterable that it only steps through: those of ``enumerate(xs)`` and ``d.items()``."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr="items" | "keys" | "values")):
+            return [owner]
+        case ast.Call(func=ast.Name(), args=arguments):
+            name = known_builtin(node.func, scope)
+            if name in CALLERS:
+                arguments = arguments[1:]
+            if name in ("enumerate", "zip", "reversed", "map", "filter"):
+                return [part for part in arguments if not isinstance(part, ast.Starred)]
+    return []
 
 
 def is_exception_class(func: ast.expr, scope: Scope) -> bool:

@@ -14,7 +14,7 @@ from weft.lang.draft import DGlue, DLoop, Scope
 from weft.lang.facts import Facts
 from weft.lang.heap import NONE, Sites, union
 from weft.lang.names import free_names, names_of
-from weft.lang.purity import known_builtin
+from weft.lang.purity import changed_in_place, steps_through
 from weft.lang.resolve import NOTHING, resolve
 
 _NO_OBJECTS: Final = (
@@ -75,15 +75,32 @@ class Reader:
             self.facts.written[self.glue] |= sites
         self.facts.note_change(self.glue, sites)
 
+    def raising(self, node: object, error: Sites, held: Sites) -> None:
+        """Note that ``node`` may raise ``error``, or what it makes, with what it holds and came from."""
+        if self.glue.handling is not None:
+            held |= (current := self.facts.points[self.glue.handling])
+            error = error or current
+        self.heap.hold(error, held)
+        self.facts.note_raised(self.glue, error | self.fresh(node, held))
+
     def iterated(self, node: ast.expr) -> Sites:
-        """Return the sites that a loop over ``node`` reads step by step."""
+        """Return the sites of names that a loop over ``node`` reads step by step."""
         if isinstance(node, ast.Name):
             return self.read(node)
-        if isinstance(node, ast.Call):
-            if known_builtin(node.func, self.scope) in ("enumerate", "zip", "reversed", "map", "filter"):
-                return union(map(self.iterated, node.args))
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("items", "keys", "values"):
-                return self.iterated(node.func.value)
+        return union(map(self.iterated, steps_through(node, self.scope)))
+
+    def followed(self, node: ast.expr) -> Sites:
+        """Return the sites that a loop over ``node`` may read step by step through other expressions than names."""
+        match node:
+            case ast.Attribute(value=owner):
+                return self.heap.content(self.read(owner))
+            case ast.Subscript(value=owner, slice=index) if not isinstance(index, ast.Slice):
+                return self.heap.content(self.read(owner))
+            case ast.NamedExpr() | ast.IfExp() | ast.BoolOp():
+                return self.read(node)
+            case ast.Call():
+                inner = steps_through(node, self.scope)
+                return union(map(self.followed, inner)) if inner else self.read(node)
         return NONE
 
     def looped_over(self) -> Sites:
@@ -235,6 +252,11 @@ class Reader:
             self.read(default)
         captured = free_names(node)
         site = self.fresh(node, union(map(self.name, captured)))
-        names = {name for name in captured if not any(name in bound for bound in self.inner)}
-        self.facts.note_closure(site, self.glue, {env for name in names if (env := self.scope.env(name))})
+        envs = {
+            name: env
+            for name in captured
+            if not any(name in bound for bound in self.inner) and (env := self.scope.env(name))
+        }
+        changed = {(envs[name], in_part) for name, in_part in changed_in_place(node) if name in envs}
+        self.facts.note_closure(site, self.glue, set(envs.values()), changed)
         return site

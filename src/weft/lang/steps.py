@@ -32,6 +32,7 @@ class StepOptions(msgspec.Struct, frozen=True):
         cpu: cores. ``memory_bytes``, ``gpu``: limits of one attempt.
         memory_bytes_max: up to there an attempt after one that ran out of memory gets twice as much.
         cache: reuse results across runs: for ever (True), or for so many milliseconds.
+        cache_key: gives what stands for the inputs then, in place of their hashes; see ``cache_keys``.
         name: the task's name, in place of the function's.
     """
 
@@ -46,6 +47,7 @@ class StepOptions(msgspec.Struct, frozen=True):
     cache: bool | int = False
     name: str | None = None
     memory_bytes_max: int | None = None
+    cache_key: Callable[..., object] | None = None
 
 
 class BadStep(UserError):
@@ -93,7 +95,8 @@ def parse_options(given: dict[str, Any], onto: StepOptions | None = None) -> Ste
             least, most = (None, None) if value is None else parse_bytes_range(key, value)
             changes["memory_bytes"], changes["memory_bytes_max"] = least, most
         elif key == "cache":
-            changes["cache"] = _parse_cache(value)
+            changes["cache_key"] = value if callable(value) else None
+            changes["cache"] = True if callable(value) else _parse_cache(value)
         elif key == "no_retry":
             changes["no_retry"] = _parse_no_retry(value)
         elif key == "name" and (value is None or isinstance(value, str)):

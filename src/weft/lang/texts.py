@@ -118,8 +118,16 @@ def _from_unannotated(text: str) -> Any:
         raise BadText("a value", f"{text!r} is not one")
     try:
         return json.loads(text)
+    except RecursionError:
+        raise _too_deep("a value") from None
     except ValueError:
         return text
+
+
+def _too_deep(wanted: str) -> BadText:
+    return BadText(
+        wanted, "its JSON is nested too deeply", "Keep it as a flat list, or read it from a file in a step."
+    )
 
 
 def _none(kind: Any, text: str) -> None:
@@ -168,6 +176,8 @@ def _from_compound(kind: Any, origin: Any, text: str) -> Any:
     if stripped[:1] in ("[", "{"):
         try:
             data = json.loads(stripped)
+        except RecursionError:
+            raise _too_deep(with_article(kind)) from None
         except ValueError as error:
             raise BadText(with_article(kind), f"{text!r} is no JSON: {error}") from None
         if not isinstance(data, list if origin in _LISTS else dict):

@@ -78,6 +78,8 @@ def mark_names(block: list[AnyDraft]) -> None:
             node.reads = {env for name in loads if (env := node.scope.env(name)) is not None}
             if node.handling is not None:
                 node.reads.add(node.handling)
+            if node.key:
+                node.reads.add(node.key)
 
 
 def sure_binds(node: DGlue) -> set[str]:

@@ -52,6 +52,7 @@ class Workflow(Generic[P, R]):
         Raises:
             The workflow's own exception, with a note that names the run and the command to continue.
         """
+        __tracebackhide__ = True
         return door("run")(self, args, kwargs)  # type: ignore[no-any-return]
 
     def start(self, /, *args: P.args, **kwargs: P.kwargs) -> Run[R]:

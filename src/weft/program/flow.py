@@ -334,7 +334,13 @@ class Walk:
             edges=tuple(without_implied(self.canvas.nodes, list(self.canvas.edges.values()))),
             groups=tuple(filled(self.canvas.groups, self.canvas.nodes)),
             notes=tuple(
-                GraphNote(code=n.code, message=n.message, file=file_of(program, n.span), line=n.span.line)
+                GraphNote(
+                    code=n.code,
+                    message=n.message,
+                    file=file_of(program, n.span),
+                    line=n.span.line,
+                    column=n.span.column + 1,
+                )
                 for n in program.notes
             ),
         )

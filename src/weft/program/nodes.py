@@ -9,7 +9,7 @@ Meaning. A block runs its nodes over an environment; see ``docs/architecture.md`
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -48,6 +48,7 @@ class StepSpec(msgspec.Struct, frozen=True):
         value: True: it cannot be imported and travels by value.
         parts: what its fingerprint was made of, as indexes into ``Program.parts``.
         memory_bytes_max: up to there it gets more memory where it ran out; None: ``memory_bytes`` is all.
+        key_function: what people call the function that gives its cache keys; empty: the inputs count themselves.
     """
 
     name: str
@@ -65,6 +66,7 @@ class StepSpec(msgspec.Struct, frozen=True):
     cache: bool | int = False
     memory_bytes_max: int | None = None
     parts: tuple[int, ...] = ()
+    key_function: str = ""
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -102,6 +104,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     guard: bool = False
 
 
+RAISED_NAME: Final = "@raised"
+"""What the exception is called, among the names of ``Glue.groups``, with which glue fails."""
+
+
 class Glue(Node, frozen=True, kw_only=True, tag="glue"):
     """Plain Python between step calls.
 
@@ -129,7 +135,8 @@ class Call(Node, frozen=True, kw_only=True, tag="call"):
     ``step`` indexes ``Program.steps``. ``path`` is the task's name inside its group, such as ``inc.2``.
     ``fingerprint`` is that of the globals which the arguments' text reads; empty if it reads none.
     ``plain``: where every argument is a name or a constant, (keyword, local name, constant) of each: what names the
-    workflow has for its values does not count then. None: the text counts.
+    workflow has for its values does not count then. None: the text counts. ``key``: the environment name of what the
+    step's key function gave, which stands for all inputs then; empty if it has none.
     """
 
     code: Code
@@ -139,6 +146,7 @@ class Call(Node, frozen=True, kw_only=True, tag="call"):
     handling: str | None = None
     fingerprint: str = ""
     plain: tuple[tuple[str, str, str], ...] | None = None
+    key: str = ""
 
 
 class Branch(Node, frozen=True, kw_only=True, tag="branch"):

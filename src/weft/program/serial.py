@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import msgspec
 
@@ -30,9 +31,13 @@ class _Head(msgspec.Struct):
     version: int
 
 
-# Made once: working out the types takes 8 ms, which else every forked worker would spend again.
-_decode_head = msgspec.msgpack.Decoder(_Head).decode
-_decode = msgspec.msgpack.Decoder(Program).decode
+@cache
+def program_decoder() -> msgspec.msgpack.Decoder[Program]:
+    """Return what decodes programs, made once: working out the types takes as long as some ten imports.
+
+    Whoever forks asks for it first, so that its children need not; whoever only starts a run never does.
+    """
+    return msgspec.msgpack.Decoder(Program)
 
 
 def program_to_bytes(program: Program) -> bytes:
@@ -46,8 +51,8 @@ def program_from_bytes(raw: bytes) -> Program:
     Raises:
         UnknownProgram: another version, or bytes that are no program.
     """
-    _check_version(raw, _decode_head)
-    return _decode(raw)
+    _check_version(raw, msgspec.msgpack.Decoder(_Head).decode)
+    return program_decoder().decode(raw)
 
 
 def program_to_json(program: Program) -> bytes:

@@ -72,12 +72,13 @@ class GraphGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GraphNote(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``weft check`` tells about a line."""
+    """What ``weft check`` tells about a line. ``line`` and ``column`` count from 1; 0: not known."""
 
     code: str
     message: str
     file: str = ""
     line: int = 0
+    column: int = 0
 
 
 class FlatGraph(msgspec.Struct, frozen=True, kw_only=True):
