@@ -20,7 +20,8 @@ from tests.store.builders import (
 )
 
 from weft.clock import FakeClock
-from weft.model.jobs import Report
+from weft.digest import digest_bytes
+from weft.model.jobs import Items, Output, Report
 from weft.model.records import (
     AttemptRecord,
     Batch,
@@ -28,9 +29,13 @@ from weft.model.records import (
     Reference,
     RunMove,
     failure_to_bytes,
+    refs_from_bytes,
+    refs_to_bytes,
     report_to_bytes,
 )
-from weft.model.values import Failure
+from weft.model.values import Failure, Ref
+from weft.store.artifacts import ArtifactStore
+from weft.store.blobs import MemoryBlobStore
 from weft.store.database import Database
 from weft.store.engine import Fenced, IllegalMove, statements
 from weft.store.runs import AmbiguousRun, MissingProgram, RunBusy, RunEnded, RunExists, RunNotFound
@@ -259,7 +264,7 @@ class TestCancelling:
 class TestTasks:
     def test_a_task_reads_back_as_it_was_given(self, database: Database, clock: FakeClock) -> None:
         lease = start(database, clock)
-        report = Report(3, "ok", started_ms=1, ended_ms=2)
+        report = Report(3, "ok", started_ms=1, ended_ms=2**41, cpu_ms=4, memory_bytes_max=2**40)
         given = task(
             lease,
             key="b3:key",
@@ -280,6 +285,28 @@ class TestTasks:
         assert read is not None
         assert read.report() == report
         assert database.tasks.find(lease.run, 1, (1,)) is None
+
+    def test_a_row_is_short_and_says_all(self, database: Database, clock: FakeClock) -> None:
+        lease = start(database, clock)
+        put = ArtifactStore(MemoryBlobStore()).put
+        small, large = put(7), put("x" * 5000)
+        items = Items(("a", "b"), [[small, put(8)], [large, small]])
+        report = Report(3, "ok", outputs=[Output(small, ("out",)), Output(large, ("all",))], items=items)
+        refs = {"n": Ref(small, 1, ("k", 0)), "all": Ref(large, 2)}
+        key = digest_bytes(b"key")
+        given = task(lease, key=key, inputs=refs_to_bytes(refs), outcome=report_to_bytes(report))
+        database.runs.commit(lease, ended(given))
+        read = database.tasks.find(lease.run, 1, (0,))
+        assert read == given
+        assert read is not None
+        assert (read.report(), refs_from_bytes(read.inputs)) == (report, refs)
+        assert database.tasks.find_cached(key) == database.tasks.find_in_run(lease.run, key) == read
+        said = read.outcome + read.inputs
+        assert small.digest.encode() not in said
+        assert large.digest.encode() in said
+        place = {"run": lease.run, "node": 1, "idx": given.index_bytes}
+        (kept,) = database.engine.execute(statements("tasks")["get"], place)
+        assert len(kept[7]) == 43
 
     def test_a_task_moves_on_and_its_first_final_outcome_stays(
         self, database: Database, clock: FakeClock

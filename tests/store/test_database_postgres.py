@@ -156,15 +156,37 @@ class TestLeases:
 
 
 class TestLostConnections:
-    def test_a_lost_connection_is_reported_once_and_the_next_call_connects_again(
+    def test_a_connection_that_broke_while_nobody_used_it_is_made_again_unseen(
         self, database: Database, clock: FakeClock, postgres_address: str
     ) -> None:
         lease = start(database, clock)
         cut(postgres_address, database)
-        with pytest.raises(DatabaseUnreachable):
-            database.runs.commit(lease, ended(task(lease)))
         database.runs.commit(lease, ended(task(lease)))
+        cut(postgres_address, database)
+        assert database.runs.get(lease.run).state == "running"
         assert database.journal.verify(lease.run) == 3
+
+    def test_who_is_idle_in_a_transaction_does_not_hold_a_run_for_ever(
+        self, database: Database, clock: FakeClock, postgres_address: str
+    ) -> None:
+        lease = start(database, clock)
+        longest = "idle_in_transaction_session_timeout"
+        assert connection_of(database).execute(f"show {longest}").fetchone() == ("5s",)
+        connection_of(database).execute(f"set {longest} to 100")
+
+        def write_and_sleep() -> None:
+            with database.engine.transaction():
+                database.engine.run_script("update runs set lease_until_ms = 7")
+                with raw(
+                    postgres_address
+                ) as other:  # waits for the row until the server has ended the sleeper
+                    other.execute("update runs set lease_until_ms = 0")
+                database.engine.run_script("insert into programs values ('b3:other', ''::bytea)")
+
+        with pytest.raises(DatabaseUnreachable):
+            write_and_sleep()
+        assert database.runs.get(lease.run).lease_until_ms == 0
+        finish(database, lease)
 
     @pytest.mark.parametrize("notices", [False, True])
     def test_a_connection_lost_in_a_transaction_writes_nothing(

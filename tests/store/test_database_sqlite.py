@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
@@ -171,6 +172,17 @@ class TestOpening:
 
     def test_no_table_of_mounts_refuses_nothing(self, tmp_path: Path) -> None:
         refuse_network_home(tmp_path, tmp_path / "none")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_database_that_is_dropped_and_not_closed_gives_back_its_files(place: Path) -> None:
+    open_at(place, SystemClock())
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        open_at(place, SystemClock())
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 class TestTransactions:

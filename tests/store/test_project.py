@@ -128,6 +128,13 @@ def test_a_file_that_is_used_counts_wherever_it_lies_in_the_root(root: Path, tmp
     assert len(paths(root, used=used)) == 5
 
 
+def test_a_used_file_is_one_file_by_whichever_path_it_is_named(root: Path, tmp_path: Path) -> None:
+    there = tmp_path / "elsewhere"
+    there.symlink_to(root)
+    plain = paths(root)
+    assert paths(root, used=[root / plain[0], there / plain[0], f"{root}/package/../{plain[0]}"]) == plain
+
+
 def test_a_folder_of_data_is_not_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("weft.store.project_files.FOLDER_ENTRIES_MAX", 5)
     for index in range(6):

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from weft.digest import digest_bytes
 from weft.errors import WeftError
-from weft.model.values import INLINE_BYTES_MAX, Artifact
+from weft.model.values import INLINE_BYTES_MAX, Artifact, trailer_of
 from weft.store.blobs import BlobStore
 from weft.store.codecs import failures
 from weft.store.codecs.plain import CANNOT, SCALARS, decode_plain, encode_scalar
 from weft.store.codecs.plain import NAME as PLAIN
-from weft.store.codecs.port import Encoded, digest_content, size_of, trailer_of
+from weft.store.codecs.port import Encoded, digest_content, size_of
 from weft.store.codecs.registry import REGISTRY, Registry
 from weft.store.faults import DamagedArtifact, MissingArtifact, UnreadableArtifact
 

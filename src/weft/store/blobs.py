@@ -13,16 +13,21 @@ import contextlib
 import errno
 import mmap
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from weft.digest import ALGORITHM, digest_buffers, digest_bytes
 from weft.errors import DiskFull
+from weft.seams import deferred
 from weft.store.codecs.port import Buffer, size_of
 from weft.store.durable import TEMPORARY, make_folder, sync_folder, write_durably
 from weft.store.faults import DamagedArtifact, MissingArtifact, StoreFault, StoreNotWritable
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = deferred("shutil")
 
 _CHECKED_MAX = 65_536
 _MAP_FROM_BYTES = 1 << 16

@@ -31,7 +31,7 @@ class Engine(Protocol):
 
         Args:
             full_sync: return only when the disk has it. Otherwise a power cut, not a crash of the
-                process, may lose the last transactions.
+                process, may lose the last transactions. (PostgreSQL: always. Its crash is not the driver's.)
             exclusive: alone among the exclusive ones. (SQLite: always alone among writers.)
         """
 

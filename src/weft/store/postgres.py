@@ -1,5 +1,8 @@
 """PostgreSQL as an engine: one connection, opened again after it broke. psycopg is an extra.
 
+Every transaction waits for the server's disk. The driver outlives a crash of the server, so what it was told is
+written must still be there afterwards.
+
 State: the connection, and whether a transaction is open on it.
 """
 
@@ -31,6 +34,15 @@ if TYPE_CHECKING:
 DEFAULT_SCHEMA: Final = "weft"
 LOCK_S_MAX: Final = 30
 _CONNECT_S_MAX: Final = 10
+# A process that is frozen, or cut off, in the middle of a transaction holds its run's row only for so long.
+_IDLE_S_MAX: Final = 5
+# And a server that is cut off is noticed: half a minute without an answer from its machine.
+_KEEPALIVE: Final[dict[str, Any]] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 _MIGRATION_LOCK: Final = 0x57454654  # "WEFT": one lock for all schemas of one database.
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SPELLINGS: Final = (
@@ -124,15 +136,32 @@ class PostgresEngine:
             self._conninfo,
             autocommit=True,
             connect_timeout=_CONNECT_S_MAX,
-            options=f"-c search_path={self._schema} -c lock_timeout={LOCK_S_MAX}s",
+            options=f"-c search_path={self._schema} -c lock_timeout={LOCK_S_MAX}s "
+            f"-c idle_in_transaction_session_timeout={_IDLE_S_MAX}s",
+            **_KEEPALIVE,
         )
         return self._connection
+
+    def _reach(self, sql: str, params: Sequence[object] = ()) -> psycopg.Cursor[Row]:
+        """Run a statement that begins something, or only reads: on a new connection if the old one has broken.
+
+        It may have broken long ago, while nobody used it; nobody needs to hear of that.
+        """
+        old = self._connection
+        is_old = old is not None and not old.closed and not self._is_in_transaction
+        try:
+            return self._run(sql, params)
+        except self._driver.Error as error:
+            if not (is_old and isinstance(self._translate(error), DatabaseUnreachable)):
+                raise
+        self.close()
+        return self._run(sql, params)
 
     @contextmanager
     def transaction(self, *, full_sync: bool = False, exclusive: bool = False) -> Iterator[None]:
         with self._thread_lock, self._errors():
+            self._reach("begin")
             connection = self._connect()
-            connection.execute("begin" if full_sync else "begin; set local synchronous_commit to off")
             self._is_in_transaction = True
             try:
                 if exclusive:
@@ -149,7 +178,7 @@ class PostgresEngine:
 
     def execute(self, statement: Statement, params: Mapping[str, object] = {}) -> list[Row]:
         with self._thread_lock, self._errors():
-            return self._run(statement.percent, statement.bind(params)).fetchall()
+            return self._reach(statement.percent, statement.bind(params)).fetchall()
 
     def write(self, statement: Statement, params: Mapping[str, object]) -> int:
         return self._run(statement.percent, statement.bind(params)).rowcount
@@ -175,14 +204,14 @@ class PostgresEngine:
         if self._clock is not None:
             return self._clock.now_ms()
         with self._thread_lock, self._errors():
-            row = self._run("select (extract(epoch from clock_timestamp()) * 1000)::bigint", ()).fetchone()
+            row = self._reach("select (extract(epoch from clock_timestamp()) * 1000)::bigint").fetchone()
         assert row is not None
         return int(row[0])
 
     def schema_version(self) -> int:
         names = "select table_name from information_schema.tables where table_schema = %s order by 1"
         with self._thread_lock, self._errors():
-            tables = [row[0] for row in self._run(names, (self._schema,)).fetchall()]
+            tables = [row[0] for row in self._reach(names, (self._schema,)).fetchall()]
             if not tables:
                 return 0
             if not {"migrations", "programs", "runs"} <= set(tables):
@@ -210,6 +239,11 @@ class PostgresEngine:
             if self._connection is not None:
                 self._connection.close()
 
+    def __del__(self) -> None:
+        # A `Run` that nobody looks at any more was all that held its home, and this.
+        if getattr(self, "_connection", None) is not None:
+            self.close()
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -231,8 +265,9 @@ class PostgresEngine:
             return DiskFault(self.name, why)
         if code.startswith("XX"):
             return DamagedDatabase(self.name, why)
-        # 08: connection; 57P: shut down; no code: the connection broke before the server could answer.
-        is_gone = code.startswith(("08", "57P")) or (
+        # 08: connection; 57P: shut down; 25P03: too long in a transaction; no code: the connection broke before the
+        # server could answer.
+        is_gone = code.startswith(("08", "57P", "25P03")) or (
             not code and isinstance(error, self._driver.OperationalError | self._driver.InterfaceError)
         )
         return DatabaseUnreachable(self.name, why) if is_gone else None

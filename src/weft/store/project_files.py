@@ -59,18 +59,29 @@ def project_files(
     own files and its packages count. ``skipped``: a folder that is no part of it, such as the home of its runs.
     """
     found: dict[str, ProjectFile] = {}
-    for file in used:
-        relative = os.path.relpath(os.path.realpath(file), os.path.realpath(root))
-        if not relative.startswith(os.pardir) and os.path.isfile(file):
-            found[_slashed(relative)] = _described(_slashed(relative), os.stat(file))
     is_whole = True
     is_marked = any((root / marker).exists() for marker in _MARKERS)
     for path, status in _walk(root, is_marked, "" if skipped is None else os.path.abspath(skipped)):
         if status is None or len(found) >= FILES_MAX:
             is_whole = False
             break
-        found.setdefault(path, _described(path, status))
+        found[path] = _described(path, status)
+    for file in used:
+        described = _used(root, file, found)
+        if described is not None:
+            found[described.path] = described
     return [found[path] for path in sorted(found)], not is_whole
+
+
+def _used(root: Path, file: str | Path, found: dict[str, ProjectFile]) -> ProjectFile | None:
+    """Return a file under the root, where its path leads to; None: it is not there, or known already."""
+    # Most were found above, and to follow a path's links costs a system call for each folder on it.
+    if _slashed(os.fspath(file)).removeprefix(f"{_slashed(os.fspath(root))}/") in found:
+        return None
+    relative = _slashed(os.path.relpath(os.path.realpath(file), os.path.realpath(root)))
+    if relative.startswith(os.pardir) or relative in found or not os.path.isfile(file):
+        return None
+    return _described(relative, os.stat(file))
 
 
 def _described(path: str, status: os.stat_result) -> ProjectFile:

@@ -29,7 +29,7 @@ from weft.model.records import (
 )
 from weft.model.states import RUN_FINAL
 from weft.model.values import UNREADABLE
-from weft.store.engine import Engine, Fenced, IllegalMove, Row, statements
+from weft.store.engine import DatabaseUnreachable, Engine, Fenced, IllegalMove, Row, statements
 from weft.store.journal import link
 from weft.store.tasks import attempt_to_row, count_rows, task_to_row
 
@@ -132,15 +132,31 @@ class Runs:
         """Accept a run: state ``queued``, on the disk when this returns.
 
         Raises:
-            RunExists: the id is taken.
+            RunExists: the id is taken by another run.
         """
+        try:
+            self._create(run, program, entries, references)
+        except DatabaseUnreachable:
+            # What was lost may be the answer alone; a run that did arrive is found and not written again.
+            self._create(run, program, entries, references)
+
+    def _create(
+        self,
+        run: NewRun,
+        program: bytes,
+        entries: Sequence[JournalEntry],
+        references: Sequence[Reference],
+    ) -> None:
         head, rows = link(run.id, CHAIN_START, 0, entries)
         values = {**msgspec.structs.asdict(run), "tags": _json_encoder.encode(run.tags).decode()}
         with self._engine.transaction(full_sync=True):
             self._engine.write(self._sql["insert_program"], {"digest": run.program, "body": program})
             chained = {**values, "journal_head": head, "journal_count": len(rows)}
             if self._engine.write(self._sql["insert"], chained) == 0:
-                raise RunExists(run.id)
+                first = {"run": run.id, "params": run.params, "hash": rows[0][-1] if rows else ""}
+                if not self._engine.execute(self._sql["begins_with"], first):
+                    raise RunExists(run.id)
+                return
             self._engine.write(self._sql["insert_values"], values)
             self._engine.write_many(self._add_entry, rows)
             self._write_references(run.id, references)
@@ -154,7 +170,9 @@ class Runs:
         rows = self._engine.execute(self._sql["get_program"], {"digest": digest})
         if not rows:
             raise MissingProgram(digest)
-        return bytes(rows[0][0])
+        if not isinstance(rows[0][0], bytes):
+            raise UnreadableRecord(f"program {digest}", f"it is a {type(rows[0][0]).__name__}")
+        return rows[0][0]
 
     # --- driving
 
@@ -169,6 +187,15 @@ class Runs:
             RunEnded: it is in a final state.
             RunNotFound: no run has this id.
         """
+        try:
+            return self._claim(run, owner, lease_ms, dead)
+        except DatabaseUnreachable:
+            # What was lost may be the answer alone: then the run is this owner's already.
+            rows = self._engine.execute(self._sql["standing"], {"run": run})
+            is_own = bool(rows) and rows[0][1] == _owner_to_text(owner)
+            return self._claim(run, owner, lease_ms, owner if is_own else dead)
+
+    def _claim(self, run: str, owner: Owner, lease_ms: int, dead: Owner | None) -> Lease:
         now_ms = self._engine.now_ms()
         params = {
             "run": run,
@@ -182,6 +209,8 @@ class Runs:
             if not rows:
                 raise self._why_not_claimed(run, now_ms)
             lease = Lease(run, *rows[0])
+            if not isinstance(lease.journal_count, int):
+                raise UnreadableRecord(f"length of the journal of run {run}", f"{lease.journal_count!r:.40}")
             cause = f"claim {lease.fence} by process {owner.pid} on {owner.host}"
             self._append(lease, JournalEntry(now_ms, "run.claimed", cause=cause))
         return lease

@@ -1,6 +1,7 @@
 """SQLite as an engine: one file in WAL mode, one connection, one lock for all who write.
 
-State: the connection, the file descriptor of the lock, and the sync mode that the connection is in.
+State: the connection, the file descriptor of the lock, and the sync mode that the connection is in. Of the module:
+which files this process has opened.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,10 +51,21 @@ def open_sqlite(place: str, clock: Clock) -> SqliteEngine:
         UnwritableHome, NetworkHome: the folder cannot hold a database.
         DamagedDatabase: the file is not sound.
     """
-    if place != IN_MEMORY:
+    if place == IN_MEMORY:
+        return SqliteEngine(place, clock)
+    with _opening:
         _prepare_folder(Path(place))
-        _check_header(Path(place))
-    return SqliteEngine(place, clock)
+        # Once for each file: whoever closes a file gives back all locks that this process has on it, those of open
+        # connections too, and another process would then take away the log that these write to.
+        if _file_at(place) not in _opened:
+            _check_header(Path(place))
+        engine = SqliteEngine(place, clock)
+        _opened.add(_file_at(place))
+    return engine
+
+
+_opening = threading.Lock()
+_opened: set[tuple[int, int] | None] = set()
 
 
 def _prepare_folder(path: Path) -> None:
@@ -163,6 +176,20 @@ class _NoLock(WriteLock):
         pass
 
 
+def _let_go(connection: sqlite3.Connection, lock: WriteLock | _NoLock, owner: int) -> None:
+    """Close what an engine holds, in the process that opened it: a fork of it has no part in its locks."""
+    if os.getpid() != owner:
+        return
+    # The last connection to close also checkpoints, which is a write. When the lock cannot be had, its holder
+    # has the file open, so that this connection is not the last.
+    with suppress(DatabaseBusy):
+        lock.acquire(wait_s_max=1.0)
+    try:
+        connection.close()
+    finally:
+        lock.close()
+
+
 class SqliteEngine:
     """The ``Engine`` port on the standard library's driver."""
 
@@ -171,7 +198,6 @@ class SqliteEngine:
         self._clock = clock
         self._thread_lock = threading.RLock()
         self._is_full_sync = False
-        self._is_closed = False
         self._write_lock = _NoLock() if place == IN_MEMORY else WriteLock(f"{place}.lock")
         try:
             self._connection = self._connect(place)
@@ -179,6 +205,8 @@ class SqliteEngine:
         except BaseException:
             self._write_lock.close()
             raise
+        # Who drops an engine without closing it, as notebooks do, gets the same end under the same lock.
+        self._let_go = weakref.finalize(self, _let_go, self._connection, self._write_lock, os.getpid())
 
     def _connect(self, place: str) -> sqlite3.Connection:
         try:
@@ -310,17 +338,7 @@ class SqliteEngine:
 
     def close(self) -> None:
         with self._thread_lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            # The last connection to close also checkpoints, which is a write. When the lock cannot be
-            # had, its holder has the file open, so that this connection is not the last.
-            with suppress(DatabaseBusy):
-                self._write_lock.acquire(wait_s_max=1.0)
-            try:
-                self._connection.close()
-            finally:
-                self._write_lock.close()
+            self._let_go()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

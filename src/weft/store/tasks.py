@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
+from weft.digest import ALGORITHM
 from weft.model.records import (
     AttemptRecord,
     Index,
@@ -23,11 +25,11 @@ from weft.store.engine import Engine, Row, statements
 PAGE: Final = 1000
 _BEFORE_ALL: Final = (-1, b"")
 
-task_to_row = attrgetter(
-    *("run", "node", "index_bytes", "path", "kind", "state", "attempt", "key", "started_ms", "ended_ms"),
-    *("cpu_ms", "memory_bytes", "executor", "worker", "source", "reason", "inputs", "outcome"),
+_before_key = attrgetter("run", "node", "index_bytes", "path", "kind", "state", "attempt")
+_after_key = attrgetter(
+    *("started_ms", "ended_ms", "cpu_ms", "memory_bytes", "executor", "worker", "source", "reason"),
+    *("inputs", "outcome"),
 )
-"""The row of the statement ``put``, in its order of names."""
 
 attempt_to_row = attrgetter(
     *("run", "node", "index_bytes", "attempt", "state", "started_ms", "ended_ms", "executor", "worker"),
@@ -35,6 +37,11 @@ attempt_to_row = attrgetter(
 )
 """The row of the statement ``put_attempt``, in its order of names."""
 
+
+_KEY_PREFIX: Final = f"{ALGORITHM}:"
+_KEY_LENGTH: Final = len(_KEY_PREFIX) + 64
+_SHORT_LENGTH: Final = 43
+_PADDING: Final = "="
 
 _INDEXED: Final = ("waiting", "running", "retrying", "failed")
 
@@ -55,9 +62,30 @@ def count_rows(tasks: Sequence[TaskRecord]) -> list[tuple[object, ...]]:
     return [(*key, *count) for key, count in counts.items()]
 
 
+def task_to_row(task: TaskRecord) -> tuple[object, ...]:
+    """Return the row of the statement ``put``, in its order of names."""
+    return (*_before_key(task), _short_key(task.key), *_after_key(task))
+
+
 def task_from_row(row: Row) -> TaskRecord:
     """Return the record of a row with all columns."""
-    return TaskRecord(row[0], row[1], index_from_bytes(row[2]), *row[3:])
+    task = TaskRecord(row[0], row[1], index_from_bytes(row[2]), *row[3:])
+    task.key = _long_key(task.key)
+    return task
+
+
+def _short_key(key: str | None) -> str | None:
+    """Return a key as rows hold it: base 64, since it stands in each row and again in the index."""
+    if key is None or len(key) != _KEY_LENGTH or not key.startswith(_KEY_PREFIX):
+        return key
+    digest = bytes.fromhex(key[len(_KEY_PREFIX) :])
+    return binascii.b2a_base64(digest, newline=False).decode().rstrip(_PADDING)
+
+
+def _long_key(key: str | None) -> str | None:
+    if key is None or len(key) != _SHORT_LENGTH:
+        return key
+    return _KEY_PREFIX + binascii.a2b_base64(key + _PADDING).hex()
 
 
 class Tasks:
@@ -115,12 +143,14 @@ class Tasks:
 
     def find_cached(self, key: str, *, not_before_ms: int = 0) -> TaskRecord | None:
         """Return the newest success of any run with this key that ended at ``not_before_ms`` or later."""
-        rows = self._engine.execute(self._sql["cached"], {"key": key, "not_before_ms": not_before_ms})
+        rows = self._engine.execute(
+            self._sql["cached"], {"key": _short_key(key), "not_before_ms": not_before_ms}
+        )
         return task_from_row(rows[0]) if rows else None
 
     def find_in_run(self, run: str, key: str) -> TaskRecord | None:
         """Return what ``run`` made, or took over itself, under this key: what a resumed run takes over."""
-        rows = self._engine.execute(self._sql["keyed"], {"key": key, "run": run})
+        rows = self._engine.execute(self._sql["keyed"], {"key": _short_key(key), "run": run})
         return task_from_row(rows[0]) if rows else None
 
     def attempts(self, run: str, node: int, index: Index = ()) -> list[AttemptRecord]:

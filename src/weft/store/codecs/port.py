@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from weft.digest import digest_buffers, digest_bytes
+from weft.model.values import trailer_of
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 ReadPart: TypeAlias = Callable[[str, str], memoryview]
@@ -38,15 +39,6 @@ class Encoded(NamedTuple):
 def size_of(content: Sequence[Buffer]) -> int:
     """Return the length of the concatenation, in bytes."""
     return sum([item.nbytes if isinstance(item, memoryview) else len(item) for item in content])
-
-
-def trailer_of(codec: str) -> bytes:
-    """Return what follows the content in a file and in the hash, so that a digest covers the codec too.
-
-    A trailer rather than a header: the file stays what its format says (NumPy reads it as it lies), and
-    the file's plain BLAKE3 sum is its name.
-    """
-    return b"\nweft:" + codec.encode()
 
 
 def digest_content(codec: str, content: Sequence[Buffer]) -> str:

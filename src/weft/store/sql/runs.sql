@@ -23,6 +23,11 @@ on conflict (id) do nothing
 -- name: insert_values
 insert into run_values (run, inputs) values (:id, :inputs)
 
+-- The first entry's body is a digest of the run as it was accepted.
+-- name: begins_with
+select 1 from runs r join journal j on j.run = r.id
+where r.id = :run and r.params = :params and j.seq = 1 and j.hash = :hash
+
 -- name: claim
 update runs set
     owner = :owner,
@@ -35,14 +40,15 @@ where id = :run
     and (owner is null or lease_until_ms <= :now_ms or owner = :dead)
 returning fence, state, journal_head, journal_count
 
+-- A run that has ended, or was given back, has no owner.
 -- name: heartbeat
 update runs set lease_until_ms = :until_ms
-where id = :run and fence = :fence and owner is not null and state in ('running', 'failing', 'cancelling')
+where id = :run and fence = :fence and owner is not null
 returning cancel_requested_ms
 
 -- name: release
 update runs set owner = null, lease_until_ms = 0
-where id = :run and fence = :fence and state in ('running', 'failing', 'cancelling')
+where id = :run and fence = :fence
 
 -- The path of every commit: SQLite builds a table for a list of three, and compares with one of two.
 -- name: advance
