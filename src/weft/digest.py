@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 
 from blake3 import blake3
 
 ALGORITHM = "b3"
 _THREADS_FROM_BYTES = 1 << 20
+_LENGTH = struct.Struct("<Q")
 
 
 def digest_bytes(content: bytes | bytearray | memoryview) -> str:
@@ -16,8 +18,9 @@ def digest_bytes(content: bytes | bytearray | memoryview) -> str:
     Source: J. O'Connor et al. (2020), BLAKE3: one function, fast everywhere.
     """
     size = content.nbytes if isinstance(content, memoryview) else len(content)
-    threads = blake3.AUTO if size >= _THREADS_FROM_BYTES else 1
-    return f"{ALGORITHM}:{blake3(content, max_threads=threads).hexdigest()}"
+    large = size >= _THREADS_FROM_BYTES
+    hasher = blake3(content, max_threads=blake3.AUTO) if large else blake3(content)
+    return f"{ALGORITHM}:{hasher.hexdigest()}"
 
 
 def digest_buffers(buffers: Sequence[bytes | bytearray | memoryview]) -> str:
@@ -35,9 +38,9 @@ def digest_parts(tag: str, parts: Iterable[str | bytes]) -> str:
     Each part is preceded by its length, so that no two sequences collide, and
     the tag keeps hashes of different kinds of thing apart.
     """
-    hasher = blake3(f"weft/{tag}\n".encode())
+    # In one piece: parts are small, and a call of the hasher for each costs more than to join them.
+    pieces = [f"weft/{tag}\n".encode()]
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
-        hasher.update(len(raw).to_bytes(8, "little"))
-        hasher.update(raw)
-    return f"{ALGORITHM}:{hasher.hexdigest()}"
+        pieces += (_LENGTH.pack(len(raw)), raw)
+    return f"{ALGORITHM}:{blake3(b''.join(pieces)).hexdigest()}"

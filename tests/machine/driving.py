@@ -95,7 +95,7 @@ class Driven:
         )
         if error is None:
             self._fill(report, task, [entry.node for entry in job.entries])
-        return self.send(Done(report, jitter))
+        return self.send(Done(report, jitter, began_ms=self.now_ms, ended_ms=self.now_ms))
 
     def _fill(self, report: Report, task: str, nodes: list[int]) -> None:
         for number in nodes:

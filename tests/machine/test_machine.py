@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -12,6 +13,7 @@ from weft import limit, step, workflow
 from weft.machine.events import (
     Acquire,
     CancelJobs,
+    Done,
     Failing,
     Finish,
     Granted,
@@ -20,6 +22,8 @@ from weft.machine.events import (
     RunJob,
     Wait,
 )
+from weft.machine.loops import LoopRun
+from weft.model.jobs import Report
 
 from .driving import Driven, failure
 
@@ -237,6 +241,16 @@ def test_no_attempt_begins_after_the_tasks_time() -> None:
     assert run.finish.failure == failure("too late")
 
 
+@pytest.mark.parametrize(("ended_ms", "is_over"), [(19_000, False), (29_000, True)])
+def test_the_time_of_all_attempts_is_the_drivers_and_not_that_of_workers(ended_ms, is_over):
+    run = Driven.of(one_hurried)
+    job = run.out.pop("hurried").job
+    day_ms = 86_400_000
+    report = Report(job.id, "fail", failure=failure(), started_ms=day_ms, ended_ms=3 * day_ms)
+    run.send(Done(report, began_ms=1_000, ended_ms=ended_ms))
+    assert (run.finish is not None) is is_over
+
+
 def test_timer_of_a_dropped_task_does_nothing() -> None:
     @workflow
     def two(n):
@@ -335,6 +349,16 @@ def test_window_bounds_the_open_iterations() -> None:
     assert run.calls == ["load[1]", "load[3]", "load[4]"]
     assert run.all_of(LoopCounted)[0].count == 10
     assert run.finish_all().outcome == "ok"
+
+
+def test_loop_keeps_only_the_items_of_turns_to_come() -> None:
+    run = Driven.of(spread, window=2, items=10)
+    for turn in range(6):
+        run.end(f"load[{turn}]")
+    assert run.calls == ["load[6]", "load[7]"]
+    assert run.machine.root is not None
+    (loop,) = (other for other in run.machine.root.active.values() if isinstance(other, LoopRun))
+    assert [len(column) for column in loop.columns] == [2]
 
 
 def test_what_an_iteration_reads_of_the_one_before_makes_a_sequence() -> None:
@@ -595,7 +619,7 @@ class AnyEvents(RuleBasedStateMachine):
     @invariant()
     def no_task_is_out_twice(self) -> None:
         jobs = self.run.machine.jobs
-        paths = [running.job.task for running in jobs.values()]
+        paths = [running.command.job.task for running in jobs.values()]
         assert len(paths) == len(set(paths))
 
     @invariant()

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 import msgspec
 
 from weft.clock import Clock
+from weft.driver.holding import Holding
 from weft.driver.ledger import Ledger
 from weft.driver.patience import Patience
 from weft.driver.reuse import Found, Missed, Reuse
+from weft.driver.showing import Going, Showing
 from weft.driver.slots import Slots
 from weft.driver.watching import Watching
 from weft.errors import Cancelled, OutOfMemory, StepTimeout, WeftError, WorkerLost
@@ -31,7 +33,6 @@ from weft.machine.events import (
     Done,
     Failing,
     Finish,
-    Granted,
     Instance,
     LoopCounted,
     Release,
@@ -54,7 +55,6 @@ from weft.store.artifacts import ArtifactStore
 from weft.store.database import Database
 from weft.worker.stops import cancelled_report
 
-SHOWN_AFTER_MS = 200
 LIMIT_RETRY_MS = 50
 CANCEL_CHECK_MS = 500
 _FAULTS: dict[str, type[BaseException]] = {
@@ -91,29 +91,12 @@ class DriverParts(msgspec.Struct):
     disk_wait_ms: int = 600_000
 
 
-class _Out:
-    """A job that is out.
-
-    ``missed``: why nothing stood for it. ``queued``, ``shown``: it is on record that it waits, that it runs.
-    """
-
-    __slots__ = ("command", "missed", "queued", "shown", "started_ms", "worker")
-
-    def __init__(self, command: RunJob, missed: Missed) -> None:
-        self.command = command
-        self.missed = missed
-        self.started_ms = 0
-        self.worker = ""
-        self.queued = False
-        self.shown = False
-
-
 class Driver:
     """Drives one run to its end, or until it is told to stop.
 
     State: ``machine``; ``out``, jobs that are out; ``timers``; ``queue``, events that the machine has not
-    seen; ``submit``, jobs that wait for the commit; ``ending``, jobs that were called off and may still be at
-    work, for which ``releases`` wait; ``finish``, the end once it is known; ``ended``, how it left the run.
+    seen; ``submit``, jobs that wait for the commit; ``finish``, the end once it is known; ``ended``, how it
+    left the run. Beside these, what ``holding`` and ``showing`` keep.
     """
 
     def __init__(
@@ -129,26 +112,22 @@ class Driver:
         )
         self.ledger = Ledger(lease.run, self.machine.plan, parts.executor_name)
         self.watching = Watching(parts.listener, self.machine.plan)
-        self.out: dict[int, _Out] = {}
+        self.holding = Holding(parts.slots, self.ledger)
+        self.out: dict[int, Going] = {}
+        self.showing = Showing(self.out, self.ledger, parts.clock.monotonic_ms())
         self.timers: list[tuple[int, int]] = []
         self.queue: deque[Happening] = deque()
         self.submit: dict[int, RunJob] = {}
         self.drop: list[int] = []
-        self.ending: set[int] = set()
-        self.releases: list[int] = []
         self.finish: Finish | None = None
         self.ended = ""
         self._stop = threading.Event()
-        self.patience = Patience(parts.clock, parts.disk_wait_ms, self._stop, self._tell_wait)
+        self.patience = Patience(parts.clock, parts.disk_wait_ms, self._stop.wait, self._tell_wait)
         # Whoever drove the run before may have died while it cancelled.
         self._cancel_cause: str | None = "requested" if lease.state == "cancelling" else None
         self._next_beat_ms = 0
         self._next_check_ms = 0
-        self._unshown = 0
-        self._asked: dict[int, tuple[Acquire, Instance]] = {}
         self._missed: dict[Instance, Missed] = {}
-        self._heard_ms = parts.clock.monotonic_ms()
-        self._has_unheard = False
 
     # -- from other threads -----------------------------------------------------------------------------
 
@@ -191,7 +170,7 @@ class Driver:
             try:
                 parts.executor.finish(self.lease.run)
             finally:
-                parts.slots.close()
+                self.holding.close()
 
     def _begin(self, now_ms: int) -> None:
         self._next_beat_ms = self.parts.clock.monotonic_ms() + self.parts.heartbeat_ms
@@ -201,63 +180,66 @@ class Driver:
         for output in self.given:
             self.ledger.refer(output.artifact)
         self.queue.append(Begin(self.given, self.parts.tried))
-        self._advance()
+        self._advance(now_ms)
         # Before anything starts: somebody may have asked for the end while nobody drove the run.
-        self._hear_cancel(now_ms)
-        self._advance()
-        self._write()
-        self._send()
+        self._hear_cancel(now_ms, self.parts.clock.monotonic_ms())
+        self._advance(now_ms)
+        self._write(now_ms)
+        self._send(now_ms)
 
     def _turn(self, patience_s: float) -> None:
         events = self.parts.executor.poll(patience_s)
-        now_ms = self.parts.clock.now_ms()
+        # Only for what people see is it the wall clock, which may be set.
+        now_ms, tick_ms = self.parts.clock.now_ms(), self.parts.clock.monotonic_ms()
+        if events:
+            self.showing.heard(tick_ms)
         for event in events:
-            self._take(event, now_ms)
-        self._look_for_queued(bool(events))
-        self._look_at_the_clock(now_ms)
-        self._advance()
-        self._write()
-        self._send()
+            self._take(event, now_ms, tick_ms)
+        self._look_at_the_clock(now_ms, tick_ms)
+        self._advance(now_ms)
+        self._write(now_ms)
+        self._send(now_ms)
 
     def _patience_s(self) -> float:
         """Return how long to wait for the executor: until a timer, a heartbeat or a showing is due."""
-        now_ms = self.parts.clock.monotonic_ms()
-        until = self._next_beat_ms
+        tick_ms = self.parts.clock.monotonic_ms()
+        until_ms = min(self._next_beat_ms, tick_ms + CANCEL_CHECK_MS)
         if self.timers:
-            until = min(until, self.timers[0][0])
-        if self.parts.slots.is_waiting:
-            until = min(until, now_ms + LIMIT_RETRY_MS)
-        if self._unshown:
-            until = min(until, now_ms + SHOWN_AFTER_MS)
-        until = min(until, now_ms + CANCEL_CHECK_MS)
-        return max(0, until - now_ms) / 1000
+            until_ms = min(until_ms, self.timers[0][0])
+        if self.holding.is_waiting:
+            until_ms = min(until_ms, tick_ms + LIMIT_RETRY_MS)
+        show_ms = self.showing.due_ms()
+        if show_ms is not None:
+            until_ms = min(until_ms, show_ms)
+        return max(0, until_ms - tick_ms) / 1000
 
-    def _take(self, event: Event, now_ms: int) -> None:
+    def _take(self, event: Event, now_ms: int, tick_ms: int) -> None:
         match event:
             case Ended():
-                self._take_report(event.report)
+                self._take_report(event.report, tick_ms)
             case Started():
                 for job in event.jobs:
                     going = self.out.get(job)
                     if going is not None:
                         going.started_ms, going.worker = now_ms, event.worker
-                        self._unshown += 1
+                        self.showing.started(going, tick_ms)
                         self.watching.task_started(going.command, now_ms)
             case Notice():
                 self.ledger.noted("", event.message, now_ms)
                 self.watching.notice(event.message, now_ms)
 
-    def _take_report(self, report: Report) -> None:
+    def _take_report(self, report: Report, tick_ms: int) -> None:
+        self.holding.ended(report.id)
         if report.failure is not None and report.failure.exception is None:
             report.failure = self._with_exception(report.failure)
-        if report.id in self.out:
-            task = self.out[report.id].command.job.task
+        going = self.out.get(report.id)
+        if going is not None:
+            task = going.command.job.task
             for note in report.notes:
                 self.ledger.noted(task, note, report.ended_ms)
                 self.watching.notice(f"{task}: {note}", report.ended_ms)
-            self.queue.append(Done(report, self.parts.clock.jitter()))
-        else:
-            self.ending.discard(report.id)
+            jitter = 0.0 if report.failure is None else self.parts.clock.jitter()
+            self.queue.append(Done(report, jitter, began_ms=going.began_ms or tick_ms, ended_ms=tick_ms))
 
     def _with_exception(self, failure: Failure) -> Failure:
         """Give a failure that no worker could report the exception that the workflow sees."""
@@ -266,52 +248,18 @@ class Driver:
             failure, exception=self.parts.store.put_exception(kind(failure.message))
         )
 
-    def _look_at_the_clock(self, now_ms: int) -> None:
-        # Only for what people see is it the wall clock, which may be set.
-        tick_ms = self.parts.clock.monotonic_ms()
+    def _look_at_the_clock(self, now_ms: int, tick_ms: int) -> None:
         while self.timers and self.timers[0][0] <= tick_ms:
             _, timer = heapq.heappop(self.timers)
             self.queue.append(TimerFired(timer, now_ms))
-        self._give_back()
-        for request in self.parts.slots.grant():
-            self._granted(request)
         if tick_ms >= self._next_beat_ms:
             self._next_beat_ms = tick_ms + self.parts.heartbeat_ms
             runs = self.parts.database.runs
             self.patience.outlast(lambda: runs.heartbeat(self.lease, self.parts.lease_ms))
-        self._hear_cancel(now_ms)
-        self._show_long_ones(now_ms)
+        self._hear_cancel(now_ms, tick_ms)
+        self.showing.look(tick_ms)
 
-    def _look_for_queued(self, has_heard: bool) -> None:
-        """Put on record what nothing has taken up: where nothing happens for a while, people want to know why."""
-        tick_ms = self.parts.clock.monotonic_ms()
-        if has_heard:
-            self._heard_ms = tick_ms
-        elif self._has_unheard and tick_ms - self._heard_ms >= SHOWN_AFTER_MS:
-            self._has_unheard = False
-            for going in self.out.values():
-                if not (going.started_ms or going.queued) and going.command.job.is_call:
-                    going.queued = True
-                    self.ledger.queued(going.command)
-
-    def _acquire(self, command: Acquire) -> None:
-        limit = self.machine.requests[command.request]
-        self._asked[command.request] = command, Instance(limit.node.id, limit.frame.index)
-        self.parts.slots.ask(command.request, command.name, command.slots)
-        for request in self.parts.slots.grant():
-            if request == command.request:
-                del self._asked[request]  # had at once: nothing to tell
-            self._granted(request)
-        if command.request in self._asked:
-            self.ledger.asked(*self._asked[command.request])
-
-    def _granted(self, request: int) -> None:
-        self.queue.append(Granted(request))
-        if request in self._asked:
-            self.ledger.granted(*self._asked.pop(request))
-
-    def _hear_cancel(self, now_ms: int) -> None:
-        tick_ms = self.parts.clock.monotonic_ms()
+    def _hear_cancel(self, now_ms: int, tick_ms: int) -> None:
         if tick_ms >= self._next_check_ms and self._cancel_cause is None:
             self._next_check_ms = tick_ms + CANCEL_CHECK_MS
             runs = self.parts.database.runs
@@ -326,65 +274,44 @@ class Driver:
         if self.lease.state in ("running", "failing"):
             self._move(RunMove("cancelling", now_ms), self._cancel_cause or "")
 
-    def _show_long_ones(self, now_ms: int) -> None:
-        if not self._unshown:
-            return
-        waiting = 0
-        for going in self.out.values():
-            if going.shown or not going.started_ms:
-                continue
-            if now_ms - going.started_ms >= SHOWN_AFTER_MS:
-                going.shown = True
-                self.ledger.running(going.command, going.started_ms, going.worker)
-            else:
-                waiting += 1
-        self._unshown = waiting
-
-    def _advance(self) -> None:
+    def _advance(self, now_ms: int) -> None:
         """Let the machine see all that happened, and what follows from it without anybody's help."""
-        while self.queue:
-            self._let_see(self.queue.popleft())
+        while True:
+            while self.queue:
+                self._let_see(self.queue.popleft(), now_ms)
+            granted = self.holding.turn_over()
+            if not granted:
+                return
+            self.queue.extend(granted)
 
-    def _let_see(self, event: Happening) -> None:
+    def _let_see(self, event: Happening, now_ms: int) -> None:
         commands = self.machine.advance(event)
         if isinstance(event, Done):
-            self.ending.discard(event.report.id)
+            # Its report may have been on its way here, or on record, when it was called off.
+            self.holding.ended(event.report.id)
             going = self.out.pop(event.report.id, None)
             if going is not None:
                 self._record(going, event.report, commands)
         for command in commands:
-            self._obey(command)
-        self._give_back()
+            self._obey(command, now_ms)
 
-    def _give_back(self) -> None:
-        """Give back slots, unless something that was called off may still be at work under them."""
-        if self.releases and not self.ending:
-            for request in self.releases:
-                self.parts.slots.release(request)
-            self.releases = []
-
-    def _record(self, going: _Out, report: Report, commands: list[Command]) -> None:
-        wait = next((command for command in commands if isinstance(command, Wait)), None)
+    def _record(self, going: Going, report: Report, commands: list[Command]) -> None:
         command = going.command
-        if wait is not None and wait.instance == command.instance:
-            self._missed[command.instance] = going.missed
-            self.ledger.retried(command, report, wait, going.worker, "")
-            self.watching.task_retrying(command, report, wait.wait_ms)
-            return
-        if (
-            report.failure is not None
-            and report.failure.kind == "cancelled"
-            and self.machine.cancelling is None
-        ):
-            return  # Dropped by the machine; it is as if it had not run.
-        self.ledger.ended(command, report, going.worker, going.missed)
-        state: TaskEnd = "succeeded" if report.failure is None else "failed"
-        if report.failure is not None and report.failure.kind == "cancelled":
-            state = "cancelled"
+        state: TaskEnd = "succeeded"
+        if report.failure is not None:
+            wait = next((other for other in commands if isinstance(other, Wait)), None)
+            if wait is not None and wait.instance == command.instance:
+                self._missed[command.instance] = going.missed
+                self.ledger.retried(command, report, wait, going.worker, "")
+                self.watching.task_retrying(command, report, wait.wait_ms)
+                return
+            state = "cancelled" if report.failure.kind == "cancelled" else "failed"
+            if state == "cancelled" and self.machine.cancelling is None:
+                return  # Dropped by the machine; it is as if it had not run.
+        self.ledger.ended(command, report, state, going.worker, going.missed)
         self.watching.task_ended(command, report, state)
 
-    def _obey(self, command: Command) -> None:
-        now_ms = self.parts.clock.now_ms()
+    def _obey(self, command: Command, now_ms: int) -> None:
         match command:
             case RunJob():
                 self._run(command, now_ms)
@@ -394,10 +321,9 @@ class Driver:
             case CancelJobs():
                 self._forget(command)
             case Acquire():
-                self._acquire(command)
+                self.queue.extend(self.holding.ask(command))
             case Release():
-                self._asked.pop(command.request, None)
-                self.releases.append(command.request)
+                self.holding.release(command.request)
             case Decided():
                 self.ledger.decided(command, now_ms)
                 self.watching.decided(command)
@@ -419,10 +345,10 @@ class Driver:
             elif unsent:
                 report = cancelled_report(job)
                 report.ended_ms = self.parts.clock.now_ms()
-                self._take_report(report)
+                self._take_report(report, self.parts.clock.monotonic_ms())
             if not unsent:
                 self.drop.append(job)
-                self.ending.add(job)
+                self.holding.called_off(job)
 
     def _run(self, command: RunJob, now_ms: int) -> None:
         node = self.machine.plan.nodes[command.instance.node]
@@ -430,7 +356,7 @@ class Driver:
         found = self.patience.outlast(lambda: self.parts.reuse.find(command, now_ms, out))
         if isinstance(found, Missed):
             # Another attempt runs for the reason of the first.
-            self.out[command.job.id] = _Out(command, self._missed.pop(command.instance, found))
+            self.out[command.job.id] = Going(command, self._missed.pop(command.instance, found))
             self.submit[command.job.id] = command
         else:
             self._take_over(command, found)
@@ -446,9 +372,9 @@ class Driver:
         self._commit(self.ledger.take(move.at_ms, move, cause))
         self.watching.moved(move.state, move.at_ms)
 
-    def _write(self) -> None:
+    def _write(self, now_ms: int) -> None:
         if self.finish is None:
-            self._commit(self.ledger.take(self.parts.clock.now_ms()))
+            self._commit(self.ledger.take(now_ms))
 
     def _commit(self, batch: Batch | None) -> None:
         if batch is not None:
@@ -457,7 +383,7 @@ class Driver:
     def _tell_wait(self, text: str) -> None:
         self.watching.notice(text, self.parts.clock.now_ms())
 
-    def _send(self) -> None:
+    def _send(self, now_ms: int) -> None:
         executor = self.parts.executor
         if self.drop:
             executor.cancel(self.lease.run, self.drop)
@@ -465,8 +391,8 @@ class Driver:
         if self.submit and self.finish is None:
             executor.submit([command.job for command in self.submit.values()])
             self.submit = {}
-            self._has_unheard = True
-        self.watching.flush(self.parts.clock.now_ms())
+            self.showing.sent()
+        self.watching.flush(now_ms)
 
     # -- the end ----------------------------------------------------------------------------------------
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from weft.driver.reuse import Found, Missed
 from weft.machine.events import Acquire, Decided, Instance, LoopCounted, RunJob, Wait
 from weft.machine.plan import Plan
-from weft.model.jobs import Report
+from weft.model.jobs import Job, Report
 from weft.model.journal import JournalEntry
 from weft.model.records import (
     AttemptRecord,
@@ -21,7 +22,9 @@ from weft.model.records import (
     Reference,
     RunMove,
     TaskRecord,
+    TaskState,
     failure_to_bytes,
+    refs_to_bytes,
     report_to_bytes,
     seal,
     seal_attempt,
@@ -30,7 +33,8 @@ from weft.model.records import (
 from weft.model.states import RUN_FINAL, TASK_FINAL
 from weft.model.values import Artifact, Ref
 
-_STATES = {"fail": "failed"}
+_REFERENCED_MAX: Final = 10_000
+_NOTHING: Final = Report(0, "ok")
 _LEFT = "the run ended without it"
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -72,30 +76,29 @@ class Ledger:
         """A job has been running for a while: let others see it."""
         record = self._record(command, "running")
         record.started_ms, record.worker = started_ms, worker
-        self._batch.tasks.append(record)
         self._spans["task.started", "it runs"].append((record.path, command.instance))
 
     def queued(self, command: RunJob) -> None:
         """A job has been with the executor for a while, and nothing has taken it up."""
         self._spans["task.queued", "no worker has taken it up"].append((command.job.task, command.instance))
 
-    def asked(self, command: Acquire, instance: Instance) -> None:
+    def asked(self, command: Acquire) -> None:
         """Slots were asked for, and are not to be had at once."""
-        self._span_of_limit("limit.asked", command, instance)
+        self._span_of_limit("limit.asked", command)
 
-    def granted(self, command: Acquire, instance: Instance) -> None:
+    def granted(self, command: Acquire) -> None:
         """Slots that had to be waited for are held."""
-        self._span_of_limit("limit.granted", command, instance)
+        self._span_of_limit("limit.granted", command)
 
-    def _span_of_limit(self, kind: str, command: Acquire, instance: Instance) -> None:
+    def _span_of_limit(self, kind: str, command: Acquire) -> None:
+        instance = command.instance
         path = self._plan.task_path(instance.node, instance.index)
         self._spans[kind, f"limit {command.name}, slots {command.slots}"].append((path, instance))
 
-    def ended(self, command: RunJob, report: Report, worker: str, missed: Missed) -> None:
+    def ended(self, command: RunJob, report: Report, state: TaskState, worker: str, missed: Missed) -> None:
         """A job ended for good. ``missed``: why it ran, rather than to take over a result."""
         kind = report.failure.kind if report.failure else ""
-        state = "cancelled" if kind == "cancelled" else _STATES.get(report.outcome, "succeeded")
-        record = self._fill(self._record(command, state), report, worker)
+        record = self._end(command, state, report, worker)
         why = f"attempt {record.attempt} ended: {report.outcome}" + (f", {kind}" if kind else "")
         ended = "task.cancelled" if state == "cancelled" else "task.ended"
         self._ended[ended, why, missed].append(record)
@@ -113,7 +116,7 @@ class Ledger:
 
     def reused(self, command: RunJob, found: Found) -> None:
         """A result was taken over."""
-        record = self._fill(self._record(command, "reused"), found.report, "")
+        record = self._end(command, "reused", found.report, "")
         record.source, record.reason = found.source, found.reason
         self._ended["task.reused", found.reason, None].append(record)
 
@@ -139,7 +142,6 @@ class Ledger:
             self.refer(wait.failure.exception)
         record = self._record(command, "retrying")
         record.attempt, record.started_ms = wait.attempt, report.started_ms
-        self._batch.tasks.append(record)
         cause = f"attempt {wait.attempt} failed: {wait.failure.type}: {wait.failure.message}"
         body = seal_attempt(attempt, wait.at_ms)
         self._batch.entries.append(
@@ -169,42 +171,57 @@ class Ledger:
         """Something the user should know."""
         self._batch.entries.append(JournalEntry(now_ms, "note", subject, text))
 
-    def _record(self, command: RunJob, state: str) -> TaskRecord:
+    def _record(
+        self,
+        command: RunJob,
+        state: TaskState,
+        report: Report = _NOTHING,
+        worker: str = "",
+        outcome: bytes = b"",
+    ) -> TaskRecord:
         job, instance = command.job, command.instance
-        return TaskRecord(
+        record = TaskRecord(
             self._run,
             instance.node,
             instance.index,
             job.task,
             "call" if job.is_call else "glue",
-            state,  # type: ignore[arg-type]
+            state,
             job.attempt,
             command.key or None,
-            executor=self._executor,
-            inputs=_inputs(command) if job.is_call else b"",
+            report.started_ms,
+            report.ended_ms,
+            report.cpu_ms,
+            report.memory_bytes_max,
+            self._executor,
+            worker,
+            None,
+            "",
+            _inputs(job) if job.is_call else b"",
+            outcome,
         )
-
-    def _fill(self, record: TaskRecord, report: Report, worker: str) -> TaskRecord:
-        record.started_ms, record.ended_ms = report.started_ms, report.ended_ms
-        record.cpu_ms, record.memory_bytes = report.cpu_ms, report.memory_bytes_max
-        record.worker = worker
-        record.outcome = report_to_bytes(report)
         self._batch.tasks.append(record)
+        return record
+
+    def _end(self, command: RunJob, state: TaskState, report: Report, worker: str) -> TaskRecord:
         for artifact in report.artifacts():
             self.refer(artifact)
-        return record
+        return self._record(command, state, report, worker, report_to_bytes(report))
 
     def refer(self, artifact: Artifact) -> None:
         """Note that the run needs a blob."""
         if artifact.inline is None and artifact.digest not in self._referenced:
+            if len(self._referenced) == _REFERENCED_MAX:
+                self._referenced.clear()  # to refer to a blob again changes nothing
             self._referenced.add(artifact.digest)
             self._batch.references.append(Reference(artifact.digest, artifact.codec, artifact.size_bytes))
 
 
-def _inputs(command: RunJob) -> bytes:
-    entry = command.job.entries[0]
-    slots = command.job.slots
-    return _encode({name: Ref(slots[slot], slot, path) for name, (slot, path) in entry.bindings.items()})
+def _inputs(job: Job) -> bytes:
+    slots = job.slots
+    return refs_to_bytes(
+        {name: Ref(slots[slot], slot, path) for name, (slot, path) in job.entries[0].bindings.items()}
+    )
 
 
 def _range(paths: list[str]) -> str:

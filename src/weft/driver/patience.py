@@ -6,7 +6,6 @@ it was given is not known then, so the driver stops.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -24,13 +23,16 @@ class Patience:
 
     Args:
         wait_ms: how long, from the first refusal on.
+        pause: waits for so many seconds, and returns whether the driver is to stop; then at once.
         say: is told the reason, once for each time that the store goes out of reach.
     """
 
-    def __init__(self, clock: Clock, wait_ms: int, stop: threading.Event, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, clock: Clock, wait_ms: int, pause: Callable[[float], bool], say: Callable[[str], None]
+    ) -> None:
         self._clock = clock
         self._wait_ms = wait_ms
-        self._stop = stop
+        self.pause = pause
         self._say = say
 
     def outlast(self, work: Callable[[], T]) -> T:
@@ -40,6 +42,7 @@ class Patience:
             DiskFull, DatabaseBusy, DatabaseUnreachable: it lasted too long.
         """
         since_ms: int | None = None
+        is_stopping = False
         while True:
             try:
                 return work()
@@ -48,6 +51,6 @@ class Patience:
                 if since_ms is None:
                     since_ms = now_ms
                     self._say(f"{error.message}: waiting")
-                if now_ms - since_ms >= self._wait_ms or self._stop.is_set():
+                if now_ms - since_ms >= self._wait_ms or is_stopping:
                     raise
-            self._stop.wait(PAUSE_S)
+            is_stopping = self.pause(PAUSE_S)

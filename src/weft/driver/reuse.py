@@ -46,16 +46,18 @@ class Found(msgspec.Struct):
 class Missed(msgspec.Struct, frozen=True, array_like=True):
     """A job must run: nothing stands for it.
 
-    ``kind``: ``glue`` is never taken over; ``begun``: before a crash; ``asked`` for again; ``unasked``: no result was
+    ``kind``: ``glue`` is never taken over; ``begun``: before a crash; ``retried``: after a failed
+    attempt, if the driver of the first one has died; ``asked`` for again; ``unasked``: no result was
     looked for; ``missed``: one was, and ``reason`` says why it is not there.
     """
 
-    kind: Literal["glue", "begun", "asked", "unasked", "missed"]
+    kind: Literal["glue", "begun", "retried", "asked", "unasked", "missed"]
     reason: str = ""
 
 
 _GLUE = Missed("glue")
 _BEGUN = Missed("begun")
+_RETRIED = Missed("retried")
 _REFRESHED = Missed("asked")
 _UNASKED = Missed("unasked")
 
@@ -88,18 +90,21 @@ class Reuse(msgspec.Struct):
         if not command.key:
             return _GLUE
         if command.job.attempt > 1:
-            return _BEGUN  # and goes on running: it is on record as that
-        if self._is_refreshed(command.job.task):
+            # It goes on running: it is on record as that.
+            return _BEGUN if known is not None and known.state == "running" else _RETRIED
+        if self.refresh and self._is_refreshed(command.job.task):
             return _REFRESHED
         missed: list[str] = []
         if self.continued:
             record = self.tasks.find_in_run(self.continued, command.key)
             found = self._usable(record, command, out)
             if found is not None:
-                found.reason = f"the same code and inputs as {found.reason} of run {self.continued}"
+                found.reason = (
+                    f"the same code and {_inputs(command)} as {found.reason} of run {self.continued}"
+                )
                 return found
             missed.append(
-                _why_not(record, f"run {self.continued} has no result of this code and these inputs")
+                _why_not(record, f"run {self.continued} has no result of this code and {_these(command)}")
             )
         return self._cached(command, now_ms, out, missed)
 
@@ -111,11 +116,13 @@ class Reuse(msgspec.Struct):
         record = self.tasks.find_cached(command.key, not_before_ms=not_before)
         found = self._usable(record, command, out)
         if found is not None:
-            found.reason = f"cached: the same code and inputs as {found.reason} of run {found.source}"
+            found.reason = (
+                f"cached: the same code and {_inputs(command)} as {found.reason} of run {found.source}"
+            )
             return found
         older = self.tasks.find_cached(command.key) if record is None and not_before else None
         why = f"the cached result of run {older.run} is older than the step allows" if older else ""
-        missed.append(why or _why_not(record, "the cache has no result of this code and these inputs"))
+        missed.append(why or _why_not(record, f"the cache has no result of this code and {_these(command)}"))
         return Missed("missed", "; ".join(missed))
 
     def _is_refreshed(self, task: str) -> bool:
@@ -135,6 +142,14 @@ class Reuse(msgspec.Struct):
     def _holds(self, artifact: Artifact) -> bool:
         # Kept before it is looked at: a sweep spares from then on what it finds.
         return self.store.keep(artifact) and self.store.is_whole(artifact)
+
+
+def _inputs(command: RunJob) -> str:
+    return "cache key" if command.has_given_key else "inputs"
+
+
+def _these(command: RunJob) -> str:
+    return "this cache key" if command.has_given_key else "these inputs"
 
 
 def _why_not(record: TaskRecord | None, nothing: str) -> str:

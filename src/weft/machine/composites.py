@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from weft.machine.events import Acquire, Decided, Instance, Release
 from weft.machine.frames import UNBOUND, Frame, Names, Outcome, Pending
 from weft.model.jobs import Report
+from weft.model.values import Ref
 from weft.program.nodes import Block, Glue
 
 if TYPE_CHECKING:
     from weft.machine.interpreter import Machine, Running
 
 
-class Composite:
+class Composite(ABC):
     """A node that holds blocks, while it runs."""
 
     __slots__ = ("frame", "machine", "node", "open_frames", "place", "running", "waiting")
@@ -27,9 +31,9 @@ class Composite:
         self.running: Running | None = None
         self.waiting: Any = None
 
+    @abstractmethod
     def begin(self) -> None:
         """Start what the node does first."""
-        raise NotImplementedError
 
     def resume(self) -> None:
         """Go on: a name that this node waited for is known now."""
@@ -42,8 +46,9 @@ class Composite:
         self.waiting = then
         pending.frame.waiters.setdefault(pending.place, []).append((self, None))
 
+    @abstractmethod
     def ended(self, frame: Frame, outcome: Outcome) -> None:
-        raise NotImplementedError
+        """Go on: a block of this node has ended."""
 
     def frames(self) -> list[Frame]:
         return [frame for frame in self.open_frames if frame.ended is None]
@@ -51,12 +56,12 @@ class Composite:
     def drop(self) -> None:
         self.waiting = None  # What it waits for may still come to be known.
         if self.running is not None:
-            self.machine._drop_job(self.running)
+            self.machine.drop_job(self.running)
         for frame in self.frames():
             self.machine.drop_frame(frame)
 
     def open(self, block: Block, overlay: Names) -> Frame:
-        frame = self.machine._open(block, self.frame, self.place, self, overlay)
+        frame = self.machine.open(block, self.frame, self.place, self, overlay)
         self.open_frames.append(frame)
         return frame
 
@@ -85,7 +90,7 @@ class BranchRun(Composite):
 
     def _tested(self, running: Running, report: Report) -> None:
         self.running = None
-        outcome = self.machine.outcome_of(report)
+        outcome = self.machine.origins.outcome_of(report)
         self.names = outcome.names
         if outcome.kind != "ok":
             self.complete(outcome)
@@ -152,9 +157,10 @@ class LimitRun(Composite):
             if isinstance(value, Pending):
                 self.wait_for(value, self._ask)
                 return
-        self.request = self.machine._number()
+        self.request = self.machine.number()
         self.machine.requests[self.request] = self
-        self.machine.emit(Acquire(self.request, self.node.name, self.node.slots))
+        asker = Instance(self.node.id, self.frame.index)
+        self.machine.emit(Acquire(self.request, self.node.name, self.node.slots, asker))
 
     def granted(self) -> None:
         self.held = True
@@ -206,7 +212,7 @@ class TryRun(Composite):
     def _matched(self, running: Running, report: Report) -> None:
         self.running = None
         if report.outcome == "fail":
-            failed = self.machine.outcome_of(report)
+            failed = self.machine.origins.outcome_of(report)
             failed.names = {**self.pending.names, **failed.names}
             self.pending = failed
             self._finally()
@@ -249,6 +255,11 @@ class TryRun(Composite):
         if outcome.kind == "ok":
             kept = self.pending
             self.pending = Outcome(kept.kind, names, trail, kept.failure, kept.error)
+            if isinstance(changed := outcome.names.get(self.node.error), Ref) and kept.failure is not None:
+                self.pending.error = changed
+                self.pending.failure = structs.replace(
+                    kept.failure, exception=changed.artifact, path=changed.path
+                )
         else:
             self.pending = Outcome(outcome.kind, names, trail, outcome.failure, outcome.error)
         self._settle()

@@ -50,13 +50,16 @@ class Begin(msgspec.Struct, frozen=True):
 class Done(msgspec.Struct, frozen=True, gc=False):
     """A job ended. ``jitter`` in [0, 1) spreads a retry. ``reused``: the run that the result is from.
 
-    ``settled``: it is on record as the outcome of its task, so that no other attempt follows.
+    ``settled``: it is on record as the outcome of its task, so that no other attempt follows. ``began_ms`` and
+    ``ended_ms`` are the driver's own time, which never goes back: workers' clocks need not agree.
     """
 
     report: Report
     jitter: float = 0.5
     reused: str = ""
     settled: bool = False
+    began_ms: int = 0
+    ended_ms: int = 0
 
 
 class TimerFired(msgspec.Struct, frozen=True):
@@ -85,12 +88,14 @@ Event = Begin | Done | TimerFired | Granted | CancelRequested
 
 
 class RunJob(msgspec.Struct, gc=False):
-    """Have ``job`` executed. ``key`` is the reuse key of a call, empty for glue."""
+    """Have ``job`` executed. ``key`` is the reuse key of a call, empty for glue; ``has_given_key``: a key function's
+    answer stands in it for the inputs."""
 
     job: Job
     instance: Instance
     key: str = ""
     cache: bool | int = False
+    has_given_key: bool = False
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -114,11 +119,12 @@ class CancelJobs(msgspec.Struct, frozen=True):
 
 
 class Acquire(msgspec.Struct, frozen=True):
-    """Get ``slots`` of the limit ``name``, then send ``Granted(request)``."""
+    """Get ``slots`` of the limit ``name``, then send ``Granted(request)``. ``instance``: who asks."""
 
     request: int
     name: str
     slots: int
+    instance: Instance
 
 
 class Release(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ Names = dict[str, Any]  # environment name → Ref or UNBOUND
 NEW, BLOCKED, LIVE, DONE = range(4)
 
 
-class TrailEntry(msgspec.Struct):
+class TrailEntry(msgspec.Struct, gc=False):
     """Deferred glue whose turn has come: evaluated when the loop ``defer`` ends."""
 
     defer: int
@@ -40,7 +40,7 @@ class TrailEntry(msgspec.Struct):
     turn: int = 0
 
 
-class Outcome(msgspec.Struct):
+class Outcome(msgspec.Struct, gc=False):
     """How a node, or a block, ended: ``kind`` is ok, return, break, continue or fail.
 
     ``names``: what it bound (or unbound). ``trail``: deferred glue for a loop further out.
@@ -54,7 +54,7 @@ class Outcome(msgspec.Struct):
     at_once: bool = False  # The source of a loop could not even be begun.
 
 
-class Pending(msgspec.Struct):
+class Pending(msgspec.Struct, gc=False):
     """A name whose value is not known before node ``place`` of ``frame`` is done."""
 
     frame: Frame
@@ -119,9 +119,6 @@ class Frame:
         self.cleanup: bool = parent.cleanup if parent is not None else False
         self.ended: Outcome | None = None
 
-    def is_over(self) -> bool:
-        return self.ended is not None
-
     def look_up(self, place: int, name: str) -> Value | Pending:
         """Return what ``name`` is for the node at ``place``: a reference, UNBOUND, or Pending."""
         frame: Frame | None = self
@@ -144,25 +141,16 @@ class Frame:
             place, frame = frame.at, frame.parent
         return UNBOUND
 
-    def names_before(self, place: int) -> Names:
-        """Return what the nodes before ``place``, all of them settled, have bound."""
+    def before(self, place: int) -> tuple[Names, list[TrailEntry]]:
+        """Return what the nodes before ``place``, all of them settled, have bound, and their deferred glue in order."""
         names: Names = {}
-        for outcome in self.outcomes[:place]:
-            assert outcome is not None
-            names.update(outcome.names)
-        return names
-
-    def trail_before(self, place: int) -> list[TrailEntry]:
-        """Return the deferred glue of the nodes before ``place``, in order."""
         trail: list[TrailEntry] = []
-        names: Names = {}
         for outcome in self.outcomes[:place]:
             assert outcome is not None
             if outcome.trail:
-                if self.plan.in_try:
+                if self.plan.in_try:  # a handler may ask for the names as they stood there
                     for entry in outcome.trail:
                         entry.before = {**names, **entry.before}
                 trail += outcome.trail
-            if self.plan.in_try:
-                names.update(outcome.names)
-        return trail
+            names.update(outcome.names)
+        return names, trail

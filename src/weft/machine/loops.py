@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from weft.machine.composites import Composite
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 class LoopRun(Composite):
     """A loop: its source, its iterations in a window, its deferred glue, its else.
 
-    State: ``count`` items; ``opened`` and ``folded`` iterations; ``turns``, the open ones; ``base``, the names
-    after the last folded one; ``trail``, deferred glue; ``ending``, the outcome once it is known;
-    ``history``, the names of each turn where a handler may ask for them.
+    State: ``count`` items; ``columns``, those of iterations to come; ``opened`` and ``folded`` iterations;
+    ``turns``, the open ones; ``base``, the names after the last folded one; ``trail``, deferred glue; ``ending``,
+    the outcome once it is known; ``history``, the names of each turn where a handler may ask for them.
     """
 
     __slots__ = (
@@ -42,7 +43,7 @@ class LoopRun(Composite):
 
     def begin(self) -> None:
         self.count = len(self.node.bodies)
-        self.columns: list[list[Artifact]] = []
+        self.columns: list[deque[Artifact]] = []
         self.opened = self.folded = 0
         self.turns: dict[int, Frame] = {}
         self.base: Names = {}
@@ -64,18 +65,17 @@ class LoopRun(Composite):
 
     def _read_source(self, running: Running, report: Report) -> None:
         self.running = None
-        outcome = self.machine.outcome_of(report)
+        outcome = self.machine.origins.outcome_of(report)
         self.source_names = outcome.names
         self.base = dict(outcome.names)
         if outcome.kind != "ok" or report.items is None:
             outcome.at_once = True
             self.complete(outcome)
             return
-        self.columns = report.items.columns
+        self.columns = [deque(column) for column in report.items.columns]
         self.count = report.items.count()
         self.source_failure = report.items.failure
-        self.first_origin = self.machine._origin + 1
-        self.machine._origin += self.count * max(1, len(self.columns))
+        self.first_origin = self.machine.origins.reserve(self.count * max(1, len(self.columns)))
         self._counted()
 
     def _counted(self) -> None:
@@ -108,24 +108,29 @@ class LoopRun(Composite):
         if self.ending is not None:
             return
         ahead = 1 if self.node.sequence else self.machine.window
-        while self.opened < self.count and self.opened - self.folded < ahead:
-            turn = self.opened
+        end = min(self.count, self.folded + ahead)
+        while self.opened < end:
+            self._open_turn(self.opened)
             self.opened += 1
-            body = self.node.bodies[turn if self.node.source is None else 0]
-            overlay: Names = {}
-            for column, name in enumerate(self.node.targets):
-                origin = self.first_origin + turn * len(self.columns) + column
-                overlay[name] = Ref(self.columns[column][turn], origin)
-            frame = self.machine._open(body, self.frame, self.place, self, overlay, (*self.frame.index, turn))
-            frame.loop, frame.turn = self, turn
-            self.turns[turn] = frame
         if self.folded == self.count and self.ending is None:
             self._all_turned()
 
+    def _open_turn(self, turn: int) -> None:
+        body = self.node.bodies[turn if self.node.source is None else 0]
+        origin = self.first_origin + turn * len(self.columns)
+        overlay: Names = {}
+        for name, column in zip(self.node.targets, self.columns, strict=False):
+            # Taken out: of a long loop's items only those that are at work are kept.
+            overlay[name] = Ref(column.popleft(), origin)
+            origin += 1
+        frame = self.machine.open(body, self.frame, self.place, self, overlay, (*self.frame.index, turn))
+        frame.loop, frame.turn = self, turn
+        self.turns[turn] = frame
+
     def _all_turned(self) -> None:
         if self.source_failure is not None:
-            failure = self.source_failure
-            self._flush(Outcome("fail", {}, [], failure, self.machine.error_ref(failure)))
+            error = self.machine.origins.error_ref(self.source_failure, self.source_names)
+            self._flush(Outcome("fail", {}, [], self.source_failure, error))
         else:
             self._flush(Outcome("ok", {}))
 
@@ -137,7 +142,7 @@ class LoopRun(Composite):
             return
         # Nodes of later turns may wait for names of this one that it never bound.
         for place in list(frame.waiters):
-            self.machine._todo += frame.waiters.pop(place)
+            self.machine.wake(frame.waiters.pop(place))
         if outcome.kind not in ("ok", "continue"):
             self._drop_after(frame.turn)
         while self.ending is None:
@@ -195,7 +200,8 @@ class LoopRun(Composite):
                 self.wait_for(value, lambda: self._send_trail(entries))
                 return
             first[name] = value
-        then = self._folded_trail(entries)
+        # Only a handler asks where in the trail it failed; of a long loop the entries are many.
+        then = self._folded_trail(entries if self.frame.plan.in_try else [])
         self.running = self.machine.send_fold(self.frame, self.place, self.node, entries, first, then)
 
     def _prelude_entry(self, glue: Glue) -> TrailEntry:
@@ -204,9 +210,9 @@ class LoopRun(Composite):
     def _folded_trail(self, entries: list[TrailEntry]) -> Any:
         def then(running: Running, report: Report) -> None:
             self.running = None
-            outcome = self.machine.outcome_of(report)
+            outcome = self.machine.origins.outcome_of(report)
             if outcome.kind == "fail":
-                if 0 <= report.failed_entry < len(entries) and self.frame.plan.in_try:
+                if 0 <= report.failed_entry < len(entries):
                     self._go_back_to(entries[report.failed_entry])
                 self.ending = Outcome("fail", {}, [], outcome.failure, outcome.error)
                 self.broke = True

@@ -61,6 +61,7 @@ class Plan:
         self.paths: dict[int, tuple[tuple[str, int], ...]] = {}
         self.needs: dict[int, tuple[str, ...]] = {}
         self._block(program.body, (), 0, False)
+        self._plain_paths = {node: "/".join(name for name, _ in path) for node, path in self.paths.items()}
 
     def block(self, block: Block) -> BlockPlan:
         return self.blocks[id(block)]
@@ -146,6 +147,8 @@ class Plan:
 
     def task_path(self, node: int, index: tuple[int, ...]) -> str:
         """Return the path that people see: ``train``, ``train[3]``, ``outer[2]/train[5]``, ``line 27[3]``."""
+        if not index:
+            return self._plain_paths[node]
         parts = []
         shown = 0
         for name, depth in self.paths[node]:

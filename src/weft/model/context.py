@@ -29,6 +29,7 @@ class RunContext(msgspec.Struct, kw_only=True):
         checkpoint_before: the checkpoint folders of the runs that this one continues, the latest first.
         checkpoints_kept: how many of each task, the latest ones.
         log_bytes_max: how much of an attempt's output is kept, head and tail.
+        guard: a file that all processes of this driver hold locked; "" where nobody needs to wait for their end.
         grace_ms: how long a step may go on after it was told to stop, before it is killed.
     """
 
@@ -50,4 +51,5 @@ class RunContext(msgspec.Struct, kw_only=True):
     checkpoint_before: tuple[str, ...] = ()
     checkpoints_kept: int = 2
     log_bytes_max: int = 64 << 20
+    guard: str = ""
     grace_ms: int = 5_000

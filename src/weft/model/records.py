@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from copy import copy
 from typing import Literal
 
 import msgspec
 
 from weft.digest import digest_parts
 from weft.errors import StoredDataError
-from weft.model.jobs import Report
+from weft.model.jobs import Items, Output, Report
 from weft.model.journal import AttemptSeal, JournalEntry, MoveSeal, Seal
-from weft.model.values import UNREADABLE, Failure, Ref
+from weft.model.values import UNREADABLE, Failure, Ref, with_digest, without_digest
 
 Index = tuple[int, ...]
 RunState = Literal["queued", "running", "failing", "cancelling", "succeeded", "failed", "cancelled"]
@@ -141,8 +142,8 @@ class TaskRecord(msgspec.Struct, gc=False):
         key: what decides reuse; None where nothing may be reused.
         source: the run whose result was taken over, for a reused one.
         reason: why it was skipped, not run or reused.
-        inputs: msgpack of ``dict[str, Ref]``.
-        outcome: msgpack of the ``Report`` of the attempt that counted; empty before there is one.
+        inputs: what ``refs_to_bytes`` made of the arguments.
+        outcome: what ``report_to_bytes`` made of the attempt that counted; empty before there is one.
     """
 
     run: str
@@ -175,7 +176,12 @@ class TaskRecord(msgspec.Struct, gc=False):
         Raises:
             UnreadableRecord: the stored bytes are no report.
         """
-        return report_from_bytes(self.outcome, f"outcome of {self.path}") if self.outcome else None
+        if not self.outcome:
+            return None
+        report = report_from_bytes(self.outcome, f"outcome of {self.path}")
+        report.started_ms, report.ended_ms = self.started_ms, self.ended_ms
+        report.cpu_ms, report.memory_bytes_max = self.cpu_ms, self.memory_bytes
+        return report
 
 
 class AttemptRecord(msgspec.Struct, gc=False):
@@ -278,30 +284,45 @@ def index_from_bytes(raw: bytes) -> Index:
     """Return the index that ``index_to_bytes`` packed.
 
     Raises:
-        UnreadableRecord: the length is no multiple of four.
+        UnreadableRecord: they are no bytes, or their number is no multiple of four.
     """
     if not raw:
         return ()
-    if len(raw) % 4:
-        raise UnreadableRecord("index of a task", f"{len(raw)} bytes")
+    if not isinstance(raw, bytes) or len(raw) % 4:
+        raise UnreadableRecord("index of a task", f"{raw!r:.40}")
     return struct.unpack(f">{len(raw) // 4}I", raw)
 
 
 def report_to_bytes(report: Report) -> bytes:
-    """Return the report as msgpack."""
-    return _encoder.encode(report)
+    """Return the report as msgpack, short, because each task of a large loop has one.
+
+    Left out are the digests of inline values, and what a task's row says anyway: when it ran and what it used.
+    """
+    stored = copy(report)
+    stored.started_ms = stored.ended_ms = stored.cpu_ms = stored.memory_bytes_max = 0
+    stored.outputs = [Output(without_digest(each.artifact), each.names, each.solo) for each in report.outputs]
+    items = report.items
+    if items is not None:
+        columns = [list(map(without_digest, column)) for column in items.columns]
+        stored.items = Items(items.names, columns, items.failure)
+    return _encoder.encode(stored)
 
 
 def report_from_bytes(raw: bytes, what: str = "report") -> Report:
-    """Return the report that ``report_to_bytes`` wrote; ``what`` names it in the error.
+    """Return the report that ``report_to_bytes`` wrote, without times and use; ``what`` names it in the error.
 
     Raises:
         UnreadableRecord: the bytes are no report.
     """
     try:
-        return _report_decoder.decode(raw)
+        report = _report_decoder.decode(raw)
     except UNREADABLE as error:
         raise UnreadableRecord(what, error) from error
+    for output in report.outputs:
+        output.artifact = with_digest(output.artifact)
+    if report.items is not None:
+        report.items.columns = [list(map(with_digest, column)) for column in report.items.columns]
+    return report
 
 
 def failure_to_bytes(failure: Failure) -> bytes:
@@ -322,8 +343,10 @@ def failure_from_bytes(raw: bytes, what: str = "failure") -> Failure:
 
 
 def refs_to_bytes(refs: dict[str, Ref]) -> bytes:
-    """Return named references as msgpack."""
-    return _encoder.encode(refs)
+    """Return named references as msgpack, without the digests of inline values."""
+    return _encoder.encode(
+        {name: Ref(without_digest(ref.artifact), ref.origin, ref.path) for name, ref in refs.items()}
+    )
 
 
 def refs_from_bytes(raw: bytes, what: str = "references") -> dict[str, Ref]:
@@ -333,9 +356,10 @@ def refs_from_bytes(raw: bytes, what: str = "references") -> dict[str, Ref]:
         UnreadableRecord: the bytes are no references.
     """
     try:
-        return _refs_decoder.decode(raw)
+        refs = _refs_decoder.decode(raw)
     except UNREADABLE as error:
         raise UnreadableRecord(what, error) from error
+    return {name: Ref(with_digest(ref.artifact), ref.origin, ref.path) for name, ref in refs.items()}
 
 
 def seal_digest(tasks: Sequence[TaskRecord]) -> str:
