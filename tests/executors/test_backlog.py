@@ -45,11 +45,22 @@ def test_a_job_that_waits_for_a_device_holds_no_core_back():
     assert len(order(backlog, lambda lane: not lane.limits.gpu)) == 199
 
 
-def test_dropped_jobs_are_passed_over():
+def test_dropped_jobs_never_start():
     backlog = filled(job(1), job(2), job(3))
-    backlog.drop("r", 1)
-    backlog.drop("r", 3)
+    assert backlog.drop("r", {1, 3, 9}) == [1, 3]
     assert order(backlog) == [2]
+
+
+def test_jobs_of_another_run_are_not_dropped():
+    backlog = filled(job(1), job(2))
+    assert backlog.drop("other", {1, 2}) == []
+    assert order(backlog) == [1, 2]
+
+
+def test_a_lane_whose_jobs_were_all_dropped_waits_for_nothing():
+    backlog = filled(job(1), job(2))
+    assert backlog.drop("r", {1, 2}) == [1, 2]
+    assert backlog.next_lane(lambda lane: True) is None
 
 
 def test_jobs_that_are_put_back_go_first_and_in_order():

@@ -45,6 +45,13 @@ class Lane:
         else:
             self.usual_us += (micros - self.usual_us) / 8
 
+    def drop(self, unwanted: set[int]) -> list[int]:
+        """Forget those of ``unwanted`` that wait here, and return them."""
+        dropped = [job.id for _, job in self.jobs if job.id in unwanted]
+        if dropped:
+            self.jobs = deque(entry for entry in self.jobs if entry[1].id not in unwanted)
+        return dropped
+
     def batch_size(self, workers: int) -> int:
         """Return how many jobs one worker may hold, when ``workers`` share what waits."""
         if self.samples < _LEARNED_FROM or self.usual_us >= _BATCH_JOB_US_MAX:
@@ -56,16 +63,12 @@ class Lane:
 
 
 class Backlog:
-    """All lanes. State: the jobs that wait, and those among them that were dropped."""
+    """All lanes. State: those that were ever used, and among them those in which jobs wait."""
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
         self._waiting: dict[LaneKey, Lane] = {}
-        self._dropped: set[tuple[str, int]] = set()
         self._sequence = 0
-
-    def lane_of(self, job: Job) -> Lane:
-        return self._lane(_key_of(job))
 
     def _lane(self, key: LaneKey) -> Lane:
         lane = self._lanes.get(key)
@@ -88,16 +91,20 @@ class Backlog:
             lane = self._waiting[key] = self._lane(key)
             lane.jobs.appendleft((0, job))
 
-    def drop(self, run: str, job: int) -> None:
-        """Forget a job that waits; it is passed over when its turn comes."""
-        self._dropped.add((run, job))
+    def drop(self, run: str, unwanted: set[int]) -> list[int]:
+        """Forget those of ``unwanted`` that wait, and return them."""
+        dropped: list[int] = []
+        for lane in [lane for lane in self._waiting.values() if lane.run == run]:
+            dropped += lane.drop(unwanted)
+            if not lane.jobs:
+                del self._waiting[lane.key]
+        return dropped
 
     def forget(self, run: str) -> None:
         """Forget a run with all that waits of it and all that was learned."""
         for lanes in (self._lanes, self._waiting):
             for key in [key for key in lanes if key[0] == run]:
                 del lanes[key]
-        self._dropped = {name for name in self._dropped if name[0] != run}
 
     def next_lane(self, may_start: Callable[[Lane], bool]) -> Lane | None:
         """Return the lane whose first job is the next to start, None if none may.
@@ -108,10 +115,8 @@ class Backlog:
         if not self._waiting:
             return None
         passed: list[Lane] = []
-        for key, lane in self._by_age():
-            if not self._skip_dropped(lane):
-                del self._waiting[key]
-            elif may_start(lane):
+        for lane in self._by_age():
+            if may_start(lane):
                 lane.passed = 0
                 for other in passed:
                     other.passed += 1
@@ -127,28 +132,20 @@ class Backlog:
         """Return whether jobs of no other lane wait."""
         return len(self._waiting) == 1 and lane in self._waiting.values()
 
-    def _by_age(self) -> list[tuple[LaneKey, Lane]]:
-        lanes = list(self._waiting.items())
+    def _by_age(self) -> list[Lane]:
+        lanes = list(self._waiting.values())
         if len(lanes) > 1:
             lanes.sort(key=_age)
         return lanes
 
-    def _skip_dropped(self, lane: Lane) -> bool:
-        while lane.jobs and self._dropped and (name := (lane.run, lane.jobs[0][1].id)) in self._dropped:
-            self._dropped.discard(name)
-            lane.jobs.popleft()
-        return bool(lane.jobs)
-
     def take(self, lane: Lane, count: int) -> list[Job]:
         """Return up to ``count`` jobs from the front of ``lane``."""
-        taken: list[Job] = []
-        while len(taken) < count and self._skip_dropped(lane):
-            taken.append(lane.jobs.popleft()[1])
-        if not lane.jobs:
+        jobs = lane.jobs
+        taken = [jobs.popleft()[1] for _ in range(min(count, len(jobs)))]
+        if not jobs:
             self._waiting.pop(lane.key, None)
         return taken
 
 
-def _age(entry: tuple[LaneKey, Lane]) -> tuple[bool, int]:
-    lane = entry[1]
-    return lane.is_call, lane.jobs[0][0] if lane.jobs else 0
+def _age(lane: Lane) -> tuple[bool, int]:
+    return lane.is_call, lane.jobs[0][0]

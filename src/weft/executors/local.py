@@ -71,7 +71,6 @@ class LocalExecutor:
         self._backlog = Backlog()
         self._nests: dict[str, Nest] = {}
         self._events: list[Event] = []
-        self._queued: set[tuple[str, int]] = set()
         self._given_up: set[tuple[str, int]] = set()
         self._clamped: dict[Limits, Limits] = {}
         self._glue_busy = 0
@@ -98,7 +97,6 @@ class LocalExecutor:
         granted = [self._grant(job) for job in jobs]
         for job in granted:
             self._backlog.add(job)
-            self._queued.add((job.run, job.id))
         self._dispatch()
 
     def poll(self, timeout_s: float | None) -> list[Event]:
@@ -119,11 +117,8 @@ class LocalExecutor:
         wanted = set(jobs)
         for hand in list(nest.hands.values()):
             self._cancel_sent(hand, wanted, grace_ms)
-        for job in sorted(wanted):
-            if (run, job) in self._queued:
-                self._queued.discard((run, job))
-                self._backlog.drop(run, job)
-                self._events.append(Ended(run, cancelled_report(job)))
+        for job in sorted(self._backlog.drop(run, wanted)):
+            self._events.append(Ended(run, cancelled_report(job)))
 
     def finish(self, run: str) -> None:
         nest = self._nests.pop(run, None)
@@ -137,9 +132,10 @@ class LocalExecutor:
         self._ears.deafen(nest.channel)
         nest.close(0 if is_busy else _EXIT_GRACE_MS)
         self._backlog.forget(run)
-        self._queued = {name for name in self._queued if name[0] != run}
         self._given_up = {name for name in self._given_up if name[0] != run}
-        shutil.rmtree(Path(nest.context.work_folder) / run, ignore_errors=True)
+        work = Path(nest.context.work_folder) / run
+        if work.exists():
+            shutil.rmtree(work, ignore_errors=True)
         self._dispatch()
 
     def close(self) -> None:
@@ -189,7 +185,6 @@ class LocalExecutor:
         hand.send(jobs)
         if hand.theirs is None:
             self._ears.mind_backlog(hand.channel, hand)
-        self._queued.difference_update((run, job.id) for job in jobs)
         self._events.append(Started(run, tuple(job.id for job in jobs), hand.name))
 
     def _find_idle(self, nest: Nest, devices: str | None) -> Hand | None:
@@ -355,7 +350,6 @@ class LocalExecutor:
             hand.nest.idle.remove(hand)
         self._blame(hand, exited)
         self._backlog.put_back(hand.outstanding)
-        self._queued.update((job.run, job.id) for job in hand.outstanding)
         hand.outstanding.clear()
         self._let_go(hand)
         self._ears.deafen(hand.channel)

@@ -5,7 +5,7 @@ and nothing of the driver's leaks into steps. It is also the workers' guardian: 
 them, with all that they started, watches their memory, and writes their logs. When the driver dies, its
 control socket closes, and the nursery ends everything.
 
-State: the wards (one for each live worker) and, once told to close, the deadline.
+State: the wards (one for each live worker), the guard that they share and, once told to close, the deadline.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import traceback
 
 import msgspec
 
+from weft.executors import guard
 from weft.executors.forkable import ImportWatch, thread_count
 from weft.executors.launch import CONTROL, PACKAGE_HOME, has_spare, offer
 from weft.executors.orders import (
@@ -86,6 +87,7 @@ class Nursery:
         self._decode = msgspec.msgpack.Decoder(Order).decode
         self._context = RunContext(run="", log_folder="", work_folder="", checkpoint_folder="")
         self._fresh = False
+        self._guard: int | None = None
         self._closing_at: float | None = None
         self._oom_kills = kernel_oom_kills()
 
@@ -157,6 +159,8 @@ class Nursery:
             kill_tree(ward.pid)
         for pid in children(os.getpid()):
             kill_tree(pid)
+        for pid in children(os.getpid()):
+            await_end(pid)
         for ward in self._wards.values():
             ward.pump.finish(self._selector)
         os._exit(1)
@@ -190,6 +194,8 @@ class Nursery:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
+        if setup.context.guard:
+            self._guard = guard.hold(setup.context.guard)
         process.enter_project(setup.context)
         if not setup.fresh:
             with ImportWatch() as watch:
@@ -281,7 +287,8 @@ class Nursery:
         atexit._clear()
 
     def _start_interpreter(self, descriptors: list[int]) -> None:
-        for descriptor in descriptors:
+        kept = descriptors if self._guard is None else [*descriptors, self._guard]
+        for descriptor in kept:
             os.set_inheritable(descriptor, True)
         command = [sys.executable, "-u", *self._context.python_flags, "-c", _BOOT, PACKAGE_HOME]
         os.execve(sys.executable, [*command, *map(str, descriptors)], dict(os.environ))

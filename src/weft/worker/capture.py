@@ -13,14 +13,13 @@ A worker that dies loses nothing of either: the kernel keeps both until the pump
 
 from __future__ import annotations
 
-import fcntl
 import io
 import mmap
 import os
+import select
 import socket
 import struct
 import sys
-import termios
 import threading
 import time
 import warnings
@@ -142,7 +141,10 @@ class Capture:
     def __init__(self, records: socket.socket, cell: Cell, raw_read_ends: tuple[int, int]) -> None:
         self._records = records
         self._cell = cell
-        self._raw = raw_read_ends
+        # One system call for both, at the end of each attempt.
+        self._raw = select.poll()
+        for end in raw_read_ends:
+            self._raw.register(end, select.POLLIN)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._attempt, self._task = 0, b""
@@ -180,7 +182,8 @@ class Capture:
         return self._sent_bytes + self._cell.raw_bytes() - self._raw_before
 
     def _unread(self) -> bool:
-        return any(fcntl.ioctl(end, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0" for end in self._raw)
+        # Hung up, where the step closed its own output, is not something to read.
+        return any(events & select.POLLIN for _, events in self._raw.poll(0))
 
     def put(self, stream: int, text: str) -> None:
         """Send text of a stream of the current attempt, after what other streams still hold back."""

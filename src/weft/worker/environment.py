@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from operator import is_not
 from types import CodeType, FunctionType
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ from weft.lang.syntax import nodes_of, placed
 from weft.program.nodes import Code, Unit
 
 ITEMS_MAX: Final = 10_000_000
+VIEWS: Final = (KeysView, ItemsView, ValuesView)
+CONTAINERS: Final = (list, dict, set, deque)
 RUNTIME: Final = "_weft"
 
 
@@ -32,14 +36,36 @@ class TooManyItems(UserError):
         )
 
 
+class ChangedIterable(UserError):
+    """The body of a loop changed what the loop runs over, in a way that the compiler could not see."""
+
+    code = "changes-what-it-iterates"
+
+    def __init__(self, place: str, iterable: str) -> None:
+        super().__init__(
+            f"{place}: the loop's body changes `{iterable}`, which the loop runs over",
+            hint=f"Loop over a copy: `for ... in list({iterable}):`.",
+        )
+
+
 class Runtime:
     """The functions behind ``_weft.name(...)`` in the text of a program."""
 
-    __slots__ = ("arguments", "columns", "current", "ending", "locals")
+    __slots__ = ("arguments", "cache_key", "columns", "current", "ending", "index", "locals", "place")
 
-    def __init__(self, current: BaseException | None = None, arguments: Any = None) -> None:
+    def __init__(
+        self,
+        current: BaseException | None = None,
+        arguments: Any = None,
+        index: tuple[int, ...] = (),
+        place: str = "",
+        cache_key: Any = None,
+    ) -> None:
+        self.cache_key = cache_key
         self.arguments = arguments
         self.current = current
+        self.index = index
+        self.place = place
         self.locals: dict[str, Any] = {}
         self.columns: list[list[Any]] = []
         self.ending: BaseException | None = None
@@ -55,6 +81,15 @@ class Runtime:
     @staticmethod
     def check_iterable(value: Any) -> None:
         iter(value)
+
+    def read_ahead(self, value: Any) -> tuple[Iterable[Any], BaseException | None]:
+        """Return what a generator runs over as it can be stored, and the exception with which reading ended."""
+        items = iter(value)
+        if items is not value and not isinstance(value, VIEWS):
+            return value, None
+        found = self._drain(items)
+        ending, self.ending = self.ending, None
+        return found, ending
 
     @staticmethod
     def assertion(message: object) -> AssertionError:
@@ -111,9 +146,36 @@ class Runtime:
         self.columns = [list(range(len(kept)))]
 
     @staticmethod
+    def container(value: Any) -> Any:
+        """Return ``value`` if it is one of Python's own containers that can change while one steps through it."""
+        return value if isinstance(value, CONTAINERS) else None
+
+    @staticmethod
+    def items_now(only_size: bool, *parts: Any) -> list[Any]:
+        """Return what a loop would find in each of the containers that it steps through, or how much."""
+        return [None if part is None else len(part) if only_size else [*part] for part in parts]
+
+    def check_items(self, before: list[Any], depth: int, iterable: str, *parts: Any) -> None:
+        """Fail if an item that the loop has not come to has changed: Python's loop would see that.
+
+        Args:
+            depth: how many loops are around the one that runs over ``parts``.
+        """
+        ahead = self.index[depth] + 1 if depth < len(self.index) else 0
+        for part, old in zip(parts, before, strict=True):
+            if part is not None and _has_changed(part, old, ahead):
+                raise ChangedIterable(self.place, iterable)
+
+    @staticmethod
     def bind(callee: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Bind arguments to the parameters of a workflow exactly as its call would."""
         return tuple(bind(callee.function, args, kwargs).values())
+
+
+def _has_changed(part: Any, old: int | list[Any], ahead: int) -> bool:
+    if isinstance(old, int):
+        return len(part) != old
+    return len(part) != len(old) or any(map(is_not, [*part][ahead:], old[ahead:]))
 
 
 def argument_taker(module: str, qualname: str) -> Callable[..., Any]:

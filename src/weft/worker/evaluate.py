@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from pathlib import Path
-from types import FunctionType, TracebackType
+from types import FunctionType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,20 +19,24 @@ from weft.lang.steps import Step, wait_for, watch_glue
 from weft.model.context import RunContext
 from weft.model.jobs import Entry, Items, Job, Output, Report
 from weft.model.values import Artifact, Failure
-from weft.program.nodes import AnyNode, Call, Glue, Program
-from weft.program.serial import program_from_bytes
+from weft.program.nodes import RAISED_NAME, AnyNode, Call, Glue, Program
+from weft.program.serial import program_decoder, program_from_bytes
 from weft.program.tree import all_glue, walk
 from weft.store.artifacts import ArtifactStore
 from weft.store.blobs import FileBlobStore
 from weft.store.codecs import fingerprint_value
 from weft.store.faults import DamagedArtifact, Unstorable
-from weft.worker.environment import Runtime, argument_taker, make_function
+from weft.worker.cache_key import cache_key
+from weft.worker.environment import ChangedIterable, Runtime, argument_taker, make_function
 from weft.worker.modules import load_module
 from weft.worker.sameness import join_copies, mark
+from weft.worker.traces import without_our_frames
 
 _ATOMS: Final = (int, float, complex, bool, str, bytes, type(None))
 _LEAVES: Final = {-1: "return", -2: "break", -3: "continue"}
 ALSO: Final = "_weft_also_"
+
+program_decoder()  # now, while nobody waits yet for the workers that are forked from this process
 
 
 class HiddenChange(UserError):
@@ -165,6 +169,11 @@ class Evaluator:
         taker = argument_taker(spec.module, spec.qualname)
         return FoundStep(found.function if isinstance(found, Step) else found, kinds, taker)
 
+    def cache_key(self, number: int, /, *args: Any, **kwargs: Any) -> str:
+        """Return what the key function of a step gives for a call, as a text."""
+        key, spec = pickle.loads(self.context.code["cache_keys"][str(number)]), self.program.steps[number]
+        return cache_key(key, spec.key_function, spec.name, self.step(number).function, args, kwargs)
+
     def place(self, node: AnyNode) -> str:
         """Return file:line of a node."""
         return f"{self.program.units[node.span.unit].file}:{node.span.line}"
@@ -186,6 +195,8 @@ class Evaluation:
         self.decision = -1
         self.outcome = "ok"
         self.items: Items | None = None
+        self.raised: BaseException | None = None
+        self.raised_in: Artifact | None = None
 
     def run(self) -> Report:
         failure: Failure | None = None
@@ -201,10 +212,12 @@ class Evaluation:
                 outputs = [self.result] if self.result else []
             else:
                 outputs = self._outputs()
+                if self.items is not None and self.items.failure is not None:
+                    self.items.failure = self._with_what_it_shares(self.items.failure)
         except Gone as gone:
-            failure = gone.failure
             self.outcome = "fail"
             outputs = self._outputs()
+            failure = self._with_what_it_shares(gone.failure)
         notes = self._all_notes()
         if notes and self.e.strict and failure is None:
             failure, outputs = self._failure(NotStrict(self.job.task, notes), "weft", False), []
@@ -246,7 +259,7 @@ class Evaluation:
             self._call(node)
         else:
             assert isinstance(node, Glue)
-            self._glue(node)
+            self._glue(node, entry.index)
 
     def _load(self, slot: int) -> Any:
         if slot not in self.loaded:
@@ -317,7 +330,7 @@ class Evaluation:
             except BaseException:  # noqa: BLE001 - makes the exception current for the code inside
                 current.__traceback__ = trace
                 return work()
-        except UnstorableRead as error:
+        except (UnstorableRead, ChangedIterable) as error:
             raise Gone(self._failure(error, "weft", False)) from None
         except DiskFull as error:
             raise Gone(self._failure(error, "disk", True)) from None
@@ -326,21 +339,22 @@ class Evaluation:
 
     def _failure(self, error: BaseException, kind: str, retryable: bool) -> Failure:
         name = f"{type(error).__module__}.{type(error).__qualname__}"
-        error.__traceback__ = _without_our_frames(error.__traceback__)
+        error.__traceback__ = without_our_frames(error.__traceback__)
         text = "".join(traceback.format_exception(error))
         try:
             message = str(error)
         except Exception:  # noqa: BLE001 - the user's __str__ may fail
             message = "(its message could not be made)"
         mark(error, self.job.task)
+        self.raised = error
         exception = self.e.store.put_exception(error)
         return Failure(kind, name.removeprefix("builtins."), message, text, exception, retryable)
 
     # -- glue ---------------------------------------------------------------------------------------------
 
-    def _glue(self, node: Glue) -> None:
+    def _glue(self, node: Glue, index: tuple[int, ...]) -> None:
         current = self.values.get(node.handling) if node.handling else None
-        runtime = Runtime(current)
+        runtime = Runtime(current, index=index, place=self.e.place(node), cache_key=self.e.cache_key)
         before = {name: fingerprint_value(self.values[name]) for name in node.checked if name in self.values}
         self.groups.update(node.groups)
         watch_glue(self.calls)
@@ -392,16 +406,30 @@ class Evaluation:
         left = dict(self.written)
         for group in sorted(self.groups):
             names = [name for name in group if name in left and type(self.values[name]) not in _ATOMS]
-            if len(names) > 1:
-                outputs += self._together(names, left)
+            raised = self.raised if RAISED_NAME in group else None
+            if len(names) > 1 or (names and raised is not None):
+                outputs += self._together(names, left, raised)
                 for name in names:
                     del left[name]
         outputs += [Output(self._put(self.values[name], node), (name,)) for name, node in left.items()]
         return outputs
 
-    def _together(self, names: list[str], nodes: dict[str, AnyNode]) -> list[Output]:
+    def _with_what_it_shares(self, failure: Failure) -> Failure:
+        """Return a failure whose exception is the one that was stored together with names."""
+        if self.raised_in is None:
+            return failure
+        return msgspec.structs.replace(failure, exception=self.raised_in, path=(RAISED_NAME,))
+
+    def _together(
+        self, names: list[str], nodes: dict[str, AnyNode], raised: BaseException | None
+    ) -> list[Output]:
+        values = {name: self.values[name] for name in names}
         try:
-            artifact = self.e.store.put({name: self.values[name] for name in names}, ", ".join(names))
+            if raised is not None:
+                values[RAISED_NAME] = raised
+            artifact = self.e.store.put(values, ", ".join(names))
+            if raised is not None:
+                self.raised_in = artifact
             return [Output(artifact, tuple(names), solo=False)]
         except Unstorable:
             return [Output(self._put(self.values[name], nodes[name]), (name,)) for name in names]
@@ -411,11 +439,3 @@ class Evaluation:
             return self.e.store.put(value)
         except Unstorable as error:
             return self.e.store.put(Hole(error.message, self.e.place(node)))
-
-
-def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Drop the frames of Weft itself from the top of a traceback."""
-    own = __file__.rpartition("worker")[0]
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(own):
-        trace = trace.tb_next
-    return trace

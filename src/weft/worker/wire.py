@@ -56,9 +56,6 @@ class FrameReader:
                 return []
             data = b"".join(self._pieces)
             self._pieces = []
-        return self._cut(data)
-
-    def _cut(self, data: bytes) -> list[bytes]:
         frames = []
         at, size = 0, len(data)
         self._need = 4
@@ -91,7 +88,7 @@ class Channel:
             return
         sent = self._try(data)
         if sent < len(data):
-            self.backlog += data[sent:]
+            self.backlog += memoryview(data)[sent:]
 
     def flush(self) -> bool:
         """Send what waits. Returns whether nothing waits any more."""
