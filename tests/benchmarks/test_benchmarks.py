@@ -13,7 +13,9 @@ pytest.importorskip("numpy", reason="the benchmarks need the extra [arrays]")
 
 from benchmarks.measure import Row, as_data, as_table
 
-from benchmarks import costs, workflows
+from benchmarks import chains, driving, history, workflows
+from weft.clock import SystemClock
+from weft.store.database import open_database
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +51,7 @@ def test_a_measurement_that_fails_is_a_row_not_an_end():
     def broken():
         raise RuntimeError("no worker")
 
-    (row,) = costs.attempt("a step", "ms", broken)
+    (row,) = driving.attempt("a step", "ms", broken)
     assert (row.value, row.note, row.met) == (None, "no worker", False)
     assert as_data([row])[0]["met"] is False
 
@@ -58,6 +60,7 @@ def test_the_measured_workflows_are_right_as_plain_calls():
     assert workflows.one() == 1
     assert workflows.chain(5) == 5
     assert workflows.loop(4) == 1 + 2 + 3 + 4
+    assert workflows.items(3, 64) >= 0  # 0 where the system does not count
     first, _seconds = workflows.hand_over(8 * 1024, 7)
     again, _seconds = workflows.hand_over(8 * 1024, 7)
     assert first == again
@@ -81,3 +84,20 @@ def test_the_floors_are_taken_and_written(tmp_path):
     assert {row["name"] for row in results["rows"]} >= {"pipe round trip", "SQLite commit, NORMAL"}
     assert all(row["value"] > 0 for row in results["rows"])
     assert list((tmp_path / "disk").iterdir()) == []
+
+
+def test_a_history_is_made_of_runs_like_the_one_that_ran(tmp_path):
+    driving.drive(tmp_path, "one", 1)
+    history.lengthen(tmp_path, 3)
+    with open_database(tmp_path / "weft.db", SystemClock()) as database:
+        runs = database.runs.list_runs().runs
+        tasks = [list(database.tasks.outcomes(run.id)) for run in runs]
+    assert [(run.workflow, run.state) for run in runs] == [("one", "succeeded")] * 4
+    assert [[task.path for task in each] for each in tasks] == [["increment"]] * 4
+
+
+def test_a_run_that_takes_over_nothing_is_no_measure_of_reuse(tmp_path, monkeypatch):
+    said = {"reused": [0, 999], "seconds": [1.0, 0.1]}
+    monkeypatch.setattr(chains, "drive", lambda *_args, **_options: said)
+    with pytest.raises(RuntimeError, match="of 1,000 steps 999 were taken over"):
+        chains.reused_run(tmp_path)
