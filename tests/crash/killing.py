@@ -20,9 +20,11 @@ from weft.driver.reuse import Reuse
 from weft.executors.local import LocalExecutor
 from weft.executors.nursery import Nursery
 from weft.executors.port import Ended
-from weft.machine.interpreter import Machine
+from weft.machine.budgets import Budgets
 from weft.model.states import RUN_FINAL
 from weft.store import blobs, durable
+from weft.store.engine import statement, statements
+from weft.store.postgres import PostgresEngine
 from weft.store.runs import Runs
 from weft.store.sqlite import SqliteEngine
 from weft.worker import checkpoints, process
@@ -60,12 +62,16 @@ VICTIMS = ("driver", "worker", "both")
 
 
 class Spec(NamedTuple):
-    """Kill ``victim`` when ``point`` is reached for the ``nth`` time in one process; ``hits``: where to note it."""
+    """Kill ``victim`` when ``point`` is reached for the ``nth`` time in one process; ``hits``: where to note it.
+
+    ``number`` SIGSTOP freezes them; who wakes them again reads their ids in ``hits``.
+    """
 
     point: str
     victim: str
     nth: int
     hits: str
+    number: int = signal.SIGKILL
     driver: int = 0
 
 
@@ -90,12 +96,14 @@ def _kill(spec: Spec) -> None:
         return
     # Once in all: of several workers at the point only the first may kill.
     try:
-        os.close(os.open(spec.hits, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        file = os.open(spec.hits, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
         return
+    os.write(file, " ".join(map(str, victims)).encode())
+    os.close(file)
     for victim in victims:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
+            os.kill(victim, spec.number)
 
 
 def _victims(spec: Spec) -> list[int]:
@@ -129,8 +137,9 @@ def install(spec: Spec) -> None:
     _wrap(process.Worker, "_run", None, "report: result stored, not reported")
     _wrap(checkpoints.Shelf, "_write", "checkpoint: value stored, not named", "checkpoint: named")
     _wrap_commit()
-    _wrap_transaction()
-    _wrap_write()
+    for engine in (SqliteEngine, PostgresEngine):
+        _wrap_transaction(engine)
+        _wrap_write(engine)
     _wrap_poll()
     _wrap_report()
     _wrap_upload()
@@ -190,29 +199,30 @@ def _inside(point: str) -> Iterator[None]:
         _before_commit.pop()
 
 
-def _wrap_transaction() -> None:
-    shipped = SqliteEngine.transaction
+def _wrap_transaction(engine: Any) -> None:
+    shipped = engine.transaction
 
     @contextlib.contextmanager
-    def transaction(self: SqliteEngine, **options: Any) -> Iterator[None]:
+    def transaction(self: Any, **options: Any) -> Iterator[None]:
         with shipped(self, **options):
             yield
             # All is written, and the commit is the next statement.
             if _before_commit:
                 reach(_before_commit[-1])
 
-    SqliteEngine.transaction = transaction  # type: ignore[method-assign,assignment]
+    engine.transaction = transaction
 
 
-def _wrap_write() -> None:
-    shipped = SqliteEngine.write_many
+def _wrap_write(engine: Any) -> None:
+    shipped = engine.write_many
 
-    def write_many(self: SqliteEngine, statement: Any, rows: Any) -> int:
+    def write_many(self: Any, statement: Any, rows: Any) -> int:
         if rows and _before_commit[-1:] == ["commit: before"]:
             reach("commit: half written")
-        return shipped(self, statement, rows)
+        written: int = shipped(self, statement, rows)
+        return written
 
-    SqliteEngine.write_many = write_many  # type: ignore[method-assign]
+    engine.write_many = write_many
 
 
 def _wrap_poll() -> None:
@@ -270,7 +280,14 @@ def sabotage(protection: str) -> None:
     elif protection == "rows and journal are one transaction":
         SqliteEngine.transaction = _each_statement_by_itself  # type: ignore[method-assign,assignment]
     elif protection == "a lost worker is no failure of the task":
-        Machine._wait_after_loss = lambda *_: None  # type: ignore[method-assign]
+        Budgets._charge_loss = lambda *_: None  # type: ignore[method-assign]
+    elif protection == "a write compares the fence":
+        statements("runs")["advance"] = statement(
+            "update runs set journal_head = :head, journal_count = :count where id = :run"
+        )
+        statements("runs")["heartbeat"] = statement(
+            "update runs set lease_until_ms = :until_ms where id = :run returning cancel_requested_ms"
+        )
     else:
         raise ValueError(protection)
 

@@ -102,6 +102,7 @@ class Victim:
         order = {
             "words": words,
             "folder": str(self.folder),
+            "output": "output.txt",
             "environment": self.environment,
             "kill": kill,
         }
@@ -109,6 +110,7 @@ class Victim:
         assert self.warm.stdout is not None
         self.warm.stdin.write(json.dumps(order) + "\n")
         self.warm.stdin.flush()
+        self.warm.stdout.readline()  # the process's id
         status = int(self.warm.stdout.readline())
         assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) in (0, 1), self.output()
         return status

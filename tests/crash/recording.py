@@ -220,7 +220,7 @@ def _bytes(words: str) -> bytes:
 def record(command: list[str], root: Path, traces: Path, environment: dict[str, str]) -> Recording:
     """Run ``command`` and return what it and its processes did under ``root``."""
     traces.mkdir()
-    strace = ["strace", "-ff", "-ttt", "-T", "-y", "-xx", "-s", "4000000", "--seccomp-bpf", "-qq"]
+    strace = ["strace", "-ff", "-ttt", "-T", "-y", "-xx", "-s", "16000000", "--seccomp-bpf", "-qq"]
     done = subprocess.run(
         [*strace, "-o", str(traces / "t"), "-e", f"trace={CALLS}", "-e", "signal=none", "--", *command],
         env={**os.environ, **environment},

@@ -149,3 +149,28 @@ def test_attempts_and_budgets_live_on_when_the_driver_dies(project):
     assert run.state == "failed"
     assert project.lines("attempts.txt") == ["1", "2", "3", "4"]
     assert kinds(run) == ["user", "user"]
+
+
+def test_a_retry_that_was_due_when_the_driver_died_is_a_retry_and_not_blamed_on_the_driver(project):
+    module = project.module("""
+        @step(retries=1, backoff="2s")
+        def once():
+            Path("failed").touch()
+            if not Path("go").exists():
+                raise OSError("not yet")
+            return 1
+
+        @workflow
+        def tries():
+            return once()
+        """)
+    driver = project.start("-c", f"import {module.__name__} as flow; flow.tries.run()")
+    until((project.folder / "failed").exists, 60)
+    until(lambda: "retrying" in [task.state for task in weft.get_run().tasks()], 60)
+    driver.kill()
+    driver.communicate()
+    (project.folder / "go").touch()
+    run = weft.get_run().resume().wait()
+    assert run.result() == 1
+    assert run.why("once").cause == "retried"
+    assert any("OSError: not yet" in line for line in run.why("once").details)

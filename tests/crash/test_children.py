@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
+import time
 
 import pytest
 from tests.client.project import until
@@ -64,6 +66,7 @@ FLOW = """
         finally:
             tidy(n)
     """
+CANCELS = int(os.environ.get("WEFT_CANCELS", "0"))
 KINDS = ("child", "deaf", "session", "daemon", "program", "deep")
 
 
@@ -84,6 +87,26 @@ def is_alive(pid: int) -> bool:
 
 def living(children: dict[str, int]) -> list[str]:
     return [kind for kind, pid in children.items() if is_alive(pid)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    CANCELS == 0, reason="the longer form: WEFT_CANCELS=50 cancels at drawn moments, of six children each"
+)
+@pytest.mark.timeout(60 + 10 * CANCELS)
+def test_many_cancels_at_drawn_moments_leave_no_child(project):
+    dice = random.Random(1)
+    for _ in range(CANCELS):
+        for kind in KINDS:
+            (project.folder / f"{kind}.pid").unlink(missing_ok=True)
+        process, children = start(project, deaf=dice.random() < 0.3)
+        time.sleep(dice.uniform(0, 0.5))
+        weft.get_run().cancel()
+        process.communicate(timeout=60)
+        assert weft.get_run().state == "cancelled"
+        assert living(children) == []
+        assert project.lines("tidied") == ["7"]
+        (project.folder / "tidied").unlink()
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["willing", "deaf"])

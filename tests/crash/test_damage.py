@@ -107,6 +107,8 @@ def test_an_upload_that_is_killed_anywhere_leaves_nothing_to_see_and_is_swept(tm
     assert bytes(FileBlobStore(store.folder).map(digest)) == content
 
 
+# The longer form, of eight each: WEFT_CACHED=25.
+CACHED_ROUNDS = int(os.environ.get("WEFT_CACHED", "1"))
 CACHED = """
     import numpy as np
 
@@ -114,7 +116,7 @@ CACHED = """
     def big(i):
         with open("ran.txt", "a") as file:
             file.write(f"{i}\\n")
-        return {"rows": np.full(200_000, i)}  # the array is a blob of its own, to which that of the dict refers
+        return {"rows": np.full(200_000, i + 1)}  # the array is a blob of its own, to which that of the dict refers
 
     @step
     def size(parts):
@@ -129,17 +131,19 @@ CACHED = """
 def test_a_cached_result_that_is_gone_or_damaged_is_a_miss_and_is_made_again(project):
     project.write("pyproject.toml", '[tool.weft]\nexecutor = "inline"\n')
     flow = project.module(CACHED)
-    assert flow.bigs.run(12).result() == sum(range(12)) * 200_000
+    assert flow.bigs.run(12).result() == sum(range(1, 13)) * 200_000
     dice = random.Random(1)
-    blobs = [file for file in (project.home / "artifacts").glob("*/*") if file.stat().st_size > 1_000_000]
-    assert len(blobs) == 12
-    hurt = dice.sample(blobs, 8)
-    for number, path in enumerate(hurt):
-        path.unlink() if number % 2 else DAMAGES[number // 2](path, dice)
-    (project.folder / "ran.txt").unlink()
-    assert flow.bigs.run(12).result() == sum(range(12)) * 200_000
-    assert len(project.lines("ran.txt")) == 8
-    assert project.weft("verify").returncode == 0
+    for _ in range(CACHED_ROUNDS):
+        files = (project.home / "artifacts").glob("*/*")  # what was damaged is set aside under a longer name
+        blobs = [file for file in files if file.name.isalnum() and file.stat().st_size > 1_000_000]
+        assert len(blobs) == 12
+        hurt = dice.sample(blobs, 8)
+        for number, path in enumerate(hurt):
+            path.unlink() if number % 2 else DAMAGES[number // 2](path, dice)
+        (project.folder / "ran.txt").unlink()
+        assert flow.bigs.run(12).result() == sum(range(1, 13)) * 200_000
+        assert len(project.lines("ran.txt")) == 8
+        assert project.weft("verify").returncode == 0
 
 
 FLOW = """

@@ -6,16 +6,22 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 
 import pytest
 from tests.client.project import until
+from tests.store.builders import accept
 
 import weft
 from weft.client.home import RunAlive
 from weft.client.owners import is_dead, this_owner
+from weft.clock import SystemClock
 from weft.model.records import Owner
+from weft.store.database import open_database
+from weft.store.runs import RunNotFound, Runs
 
 FLOW = """
     @step
@@ -110,6 +116,26 @@ def test_a_frozen_driver_loses_its_run_and_can_change_nothing_when_it_thaws(proj
     assert again._home.database.journal.verify(run.id) == len(before[0])
 
 
+def test_a_run_that_is_deleted_while_it_is_claimed_is_not_found(project, monkeypatch):
+    run = project.module(FLOW).holds.start(1)
+    until((project.folder / "held").exists, 60)
+    run.stop()
+    run.wait()
+    home = weft.get_run()._home
+    claim = Runs.claim
+
+    def claim_late(self, name, *args, **options):
+        lease = claim(self, name, *args, **options)
+        with closing(sqlite3.connect(project.home / "weft.db", isolation_level=None)) as connection:
+            connection.execute("update runs set lease_until_ms = 0")
+        home.database.runs.delete(name)
+        return lease
+
+    monkeypatch.setattr(Runs, "claim", claim_late)
+    with pytest.raises(RunNotFound, match=run.id):
+        weft.get_run().resume()
+
+
 def test_an_owner_is_dead_only_where_that_is_sure():
     here = this_owner()
     assert not is_dead(here)
@@ -131,3 +157,25 @@ def test_an_owner_is_dead_only_where_that_is_sure():
         (Owner("elsewhere", here.pid, here.boot, 1), False),
     ]:
         assert is_dead(owner) is dead, owner
+
+
+OTHER = """
+import sys
+from weft.clock import SystemClock
+from weft.store.database import open_database
+with open_database(sys.argv[1], SystemClock()) as database:
+    database.runs.disown_all()
+"""
+
+
+def test_opening_a_database_again_takes_no_locks_from_those_who_have_it_open(tmp_path):
+    place = tmp_path / "weft.db"
+    with open_database(place, SystemClock()) as first:
+        accept(first, "0one")
+        open_database(place, SystemClock()).close()
+        # A process that believes to be the last one takes the log away when it leaves.
+        subprocess.run([sys.executable, "-c", OTHER, str(place)], check=True, timeout=60)
+        assert (tmp_path / "weft.db-wal").exists()
+        accept(first, "0two")
+    with open_database(place, SystemClock()) as again:
+        assert again.runs.count() == 2

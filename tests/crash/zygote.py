@@ -1,14 +1,17 @@
 """A warm process that forks a fresh driver process for each line that it reads: a start for a twentieth of the price.
 
-A line is JSON: ``words`` of the command line, ``folder``, ``environment``, and ``kill``, a ``Spec`` or null. The
-answer is the wait status. The child has the product loaded and nothing of any home open.
+A line is JSON: ``words`` of the command line, ``folder``, ``output``, the file there for what is printed,
+``environment``, and ``kill``, a ``Spec`` or null. The answers are the child's id at once, and its wait status at its
+end. The child has the product loaded and nothing of any home open; ``CRASH_DRIVER`` tells its id to steps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+import traceback
 
 import flows  # noqa: F401 - its steps' module, warm in nurseries too
 import killing
@@ -19,13 +22,17 @@ from weft.client import door  # noqa: F401 - warm
 from weft.executors.nursery import prelaunch_by_fork
 from weft.worker import evaluate  # noqa: F401 - warm
 
+with contextlib.suppress(ImportError):  # as in the product, where no run needs it
+    import psycopg  # noqa: F401 - warm
+
 
 def drive(order: dict[str, object]) -> int:
     """Be the command line in this forked process."""
     os.setsid()
     os.chdir(str(order["folder"]))
     os.environ.update(order["environment"])  # type: ignore[arg-type]
-    out = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.environ["CRASH_DRIVER"] = str(os.getpid())
+    out = os.open(str(order["output"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
     if "CRASH_SABOTAGE" in os.environ:
@@ -46,10 +53,13 @@ def main() -> None:
                 code = drive(json.loads(line))
             except SystemExit as end:
                 code = int(end.code or 0)
+            except BaseException:  # noqa: BLE001 - a forked child must never return into the zygote's loop
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
+        os.write(1, f"{child}\n".encode())
         _, status = os.waitpid(child, 0)
         os.write(1, f"{status}\n".encode())
 
