@@ -45,10 +45,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "driver": RUNNING,
     "client": RUNNING,
     "triggers": (*RUNNING, "client"),
+    "testing": (*RUNNING, "client"),
     "export": DOMAIN,
     "notebook": DOMAIN,
     "server": (*DOMAIN, "lifecycle", "export", "notebook", ""),
-    "cli": (*DOMAIN, "lifecycle", "export", "notebook", "server", ""),
+    "cli": (*DOMAIN, "testing", "lifecycle", "export", "notebook", "server", ""),
     "app": (),
     "": ("lang", "seams"),  # weft/__init__.py
 }
@@ -69,6 +70,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("store.codecs",),
     "safetensors": ("store.codecs",),
     "click": ("cli",),
+    "pytest": ("testing",),
     "rich": ("cli",),
 }
 # A pure room does no input or output, knows no time, and draws no random number.

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         disk_wait: how long a run waits for space on a full disk before it gives up.
         checkpoints: how many checkpoints of a task are kept, the latest ones.
         log_cap: bytes kept of one attempt's output, beginning and end.
+        parameters_max: bytes that the parameters of one run may take, stored, all together.
         lease_ms, heartbeat_ms: how long a silent driver keeps its run, and how often it reports.
         preload: modules that workers import before their first task, besides the workflow's own.
         cache: reuse results across runs also where a step does not ask for it.
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     disk_wait: Quantity = "10m"
     checkpoints: int = 2
     log_cap: Quantity = "64MiB"
+    parameters_max: Quantity = "1GiB"
     lease_ms: int = 30_000
     heartbeat_ms: int = 5_000
     preload: tuple[str, ...] = ()
@@ -120,6 +122,7 @@ _KEYS: Final[dict[str, _Kind]] = {
     ),
     "checkpoints": _COUNT,
     "log_cap": _SIZE,
+    "parameters_max": _SIZE,
     "lease_ms": _COUNT,
     "heartbeat_ms": _COUNT,
     "preload": _Kind(

@@ -74,3 +74,46 @@ def test_a_terminal_that_knows_ascii_only_gets_no_traceback():
         check=False,
     )
     assert (ended.stdout, ended.stderr) == ("done ?\n", "")
+
+
+LEAVES_SOMETHING = """
+import atexit, threading, time
+from weft import step, workflow
+
+atexit.register(print, "left by atexit")
+
+def linger():
+    time.sleep(0.3)
+    print("left by a thread")
+
+threading.Thread(target=linger, daemon={daemon}).start()
+
+@step
+def one() -> int:
+    return 1
+
+@workflow
+def flow():
+    return one()
+"""
+
+
+@pytest.mark.parametrize(("daemon", "left"), [(True, 1), (False, 2)])
+def test_what_the_users_file_left_to_do_at_the_end_is_done(tmp_path, daemon, left):
+    file = tmp_path / "flow.py"
+    file.write_text(LEAVES_SOMETHING.format(daemon=daemon))
+    command = [*HELP[:-1], "check", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("left by") == left
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+    command = [*HELP[:-1], "check", __file__]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()

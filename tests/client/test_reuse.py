@@ -196,3 +196,16 @@ def test_a_cached_result_that_is_gone_or_damaged_is_a_miss(project, how, value):
     assert {task.state for task in run.tasks() if task.path.startswith("measure")} == {"reused"}
     again = module.many.run(20, 30_000)
     assert {task.state for task in again.tasks()} == {"reused"}
+
+
+def test_a_dry_run_with_reuse_shows_the_plan_and_starts_nothing(project, flow):
+    run = flow.one.run(1)
+    count = len(list(weft.list_runs()))
+    shown = project.weft("run", f"{flow.__name__}.py:one", "n=2", "--reuse", run.id, "--dry-run")
+    assert shown.returncode == 0
+    assert "parameter n 1 → 2" in shown.stderr
+    assert "takes" in shown.stderr
+    assert len(list(weft.list_runs())) == count
+    refused = project.weft("run", f"{flow.__name__}.py:one", "n=2", "--dry-run")
+    assert refused.returncode == 2
+    assert "--reuse" in refused.stdout + refused.stderr

@@ -35,6 +35,9 @@ SECTIONS: Final[dict[str, dict[str, Entry]]] = {
     "Look at a workflow": {
         "graph": Entry("weft.cli.reading:graph", "Draw a workflow before it runs."),
         "check": Entry("weft.cli.reading:check", "Compile only: show all errors and notes."),
+        "test": Entry(
+            "weft.cli.testing:test", "Compare plain call and durable run; with --chaos, under crashes."
+        ),
         "fingerprint": Entry(
             "weft.cli.fingerprinting:fingerprint", "Show what decides whether a step runs again."
         ),

@@ -34,8 +34,9 @@ def fingerprint(target: str, as_json: bool) -> None:
 def _lines(found: StepFingerprint) -> Iterator[str]:
     yield f"{click.style(found.step, bold=True)}  {found.digest[:_SHOWN_DIGITS]}"
     width = max((len(_name(part)) for part in found.parts), default=0)
+    kinds = max([len("constant"), *(len(part.kind) for part in found.parts)])
     for part in found.parts:
-        yield f"  {part.kind:<8}  {_name(part):<{width}}  {part.version or part.digest[:_SHOWN_DIGITS]}".rstrip()
+        yield f"  {part.kind:<{kinds}}  {_name(part):<{width}}  {part.version or part.digest[:_SHOWN_DIGITS]}".rstrip()
     for note in found.unfollowed:
         yield f"  {click.style('not followed', fg='yellow')}  {note}"
     if found.unfollowed:

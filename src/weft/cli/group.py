@@ -56,7 +56,7 @@ def _unknown(word: str) -> str:
         return f"there is no command `{word}`. Did you mean `weft {close[0]}`?"
     if word.split(":")[0].endswith(".py"):
         return f"there is no command `{word}`. To run it: `weft run {word}`."
-    return f"there is no command `{word}`. `weft --help` lists them."
+    return f"there is no command `{word}`."
 
 
 @click.group("weft", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

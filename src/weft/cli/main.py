@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
+import threading
 from typing import Final, NoReturn
 
 import weft
@@ -38,7 +40,21 @@ def entry() -> NoReturn:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     code = main()
     gc.freeze()
+    _end_at_once(code)
     sys.exit(code)
+
+
+def _end_at_once(code: int) -> None:
+    """End this process, but for taking the interpreter apart, which is for nobody; returns where that may not be."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        return  # Started by the user's file: an ordinary exit waits for it.
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # The reader went away, which an ordinary exit reports in its own way.
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import reprlib
-import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -17,8 +16,10 @@ import msgspec
 from weft.seams import deferred
 
 if TYPE_CHECKING:
+    import shutil
     import traceback
 else:
+    shutil = deferred("shutil")
     traceback = deferred("traceback")
 
 _OURS = str(Path(__file__).parents[1])

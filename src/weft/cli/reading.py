@@ -163,7 +163,9 @@ def _print_finding(found: dict[str, Any]) -> None:
 
 def _print_note(note: GraphNote) -> None:
     click.echo(f"{click.style(f'{note.file}:{note.line}', bold=True)}: note: {note.message}")
-    if text := linecache.getline(note.file, note.line).strip():
+    if note.column:
+        click.echo(_source(note.file, note.line, note.column))
+    elif text := linecache.getline(note.file, note.line).strip():
         click.echo(f"    {text}")
 
 

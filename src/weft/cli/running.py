@@ -29,6 +29,18 @@ class BadTag(UserError):
         super().__init__(f"--tag {text!r} is not NAME=VALUE", hint="Write for example --tag team=search.")
 
 
+class NothingToPlan(UserError):
+    """``weft run --dry-run`` was not told which run to take results over from."""
+
+    code = "nothing-to-plan"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--dry-run shows what a run takes over from another, and none is named",
+            hint="Name it: --reuse RUN, or --reuse @ for the latest. `weft graph FILE` shows all that a run may do.",
+        )
+
+
 @click.command(epilog="Example: weft run flights.py months=1,2 target=0.8")
 @target_argument
 @click.argument("parameters", metavar="[NAME=VALUE]...", nargs=-1)
@@ -43,6 +55,7 @@ class BadTag(UserError):
     "--refresh", metavar="STEP", multiple=True, help="Run this step, or task, in any case; may be repeated."
 )
 @click.option("--reuse", metavar="RUN", help="Take over what still holds from this run.")
+@click.option("--dry-run", is_flag=True, help="With --reuse: only show the plan.")
 @click.option("--strict", is_flag=True, help="Make reports of what plain Python would do otherwise errors.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the summary only.")
 @json_option
@@ -54,6 +67,7 @@ def run(
     cache: bool | None,
     refresh: tuple[str, ...],
     reuse: str | None,
+    dry_run: bool,
     strict: bool,
     quiet: bool,
     as_json: bool,
@@ -71,10 +85,14 @@ def run(
     options.update((key, value) for key, value in chosen.items() if value)
     if cache is not None:
         options["cache"] = cache
-    if reuse and not quiet:
+    if dry_run and not reuse:
+        raise NothingToPlan
+    if reuse and (dry_run or not quiet):
         home = load("weft.client.door:open_home")()
         plan = home.plan_reuse(home.get_run(reuse), workflow.options(**options), *args, **kwargs)
         _show(plan, as_json=as_json)
+    if dry_run:
+        return SUCCEEDED
     return follow(lambda: workflow.options(**options).start(*args, **kwargs), display, as_json=as_json)
 
 

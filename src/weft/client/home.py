@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -21,16 +22,17 @@ from weft.driver.launch import Launch, launch_from_bytes
 from weft.driver.reuse import Reuse
 from weft.driver.slots import Slots
 from weft.driver.tried import tried_so_far
-from weft.errors import UserError
+from weft.errors import StoredDataError, UserError
 from weft.executors.port import Executor
 from weft.machine.events import Instance
 from weft.model.context import RunContext
 from weft.model.progress import Listener
-from weft.model.records import Owner, RunRecord, RunState
+from weft.model.records import Lease, Owner, RunRecord, RunState, UnreadableRecord
 from weft.model.resources import parse_bytes, parse_ms
 from weft.model.states import RUN_FINAL, RUN_MOVES
-from weft.program.nodes import Program
+from weft.program.nodes import Limit, Program
 from weft.program.serial import program_from_bytes
+from weft.program.tree import walk
 from weft.seams import deferred, door
 from weft.settings import Settings, read_settings
 from weft.store.artifacts import ArtifactStore
@@ -85,9 +87,11 @@ class Session(msgspec.Struct):
 class Home:
     """State: the open database and store, and the runs whose projects were entered to read their values."""
 
+    make_clock: Callable[[], Clock] = SystemClock  # where tests put another one
+
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock = clock or SystemClock()
+        self.clock = clock or self.make_clock()
         self._entered: set[str] = set()
 
     @cached_property
@@ -144,7 +148,26 @@ class Home:
 
     def program(self, record: RunRecord) -> Program:
         """Return a run's program."""
-        return program_from_bytes(self.database.runs.program(record.program))
+        with self._reading(record.id):
+            return program_from_bytes(self.database.runs.program(record.program))
+
+    @contextmanager
+    def _reading(self, run: str) -> Iterator[None]:
+        """Read a run's record: say what is wrong with it, or that it was deleted meanwhile.
+
+        Raises:
+            RunNotFound: it is not there any more.
+            StoredDataError: it is damaged.
+        """
+        try:
+            yield
+        except StoredDataError:
+            with suppress(StoredDataError):
+                self.database.runs.get(run)
+            raise
+        except (TypeError, ValueError) as error:
+            # A damaged field may hold a value of any type, which whoever reads it stumbles over.
+            raise UnreadableRecord(f"record of run {run}", error) from error
 
     def launch(self, record: RunRecord) -> Launch:
         """Return how a run was started."""
@@ -222,8 +245,12 @@ class Home:
         launch: Launch,
         listener: Listener | None = None,
         executor: Executor | None = None,
+        program: Program | None = None,
     ) -> Run[Any]:
         """Claim a run and drive it in a thread of this process; returns at once.
+
+        Args:
+            program: the run's, where the caller has it at hand; None: it is read.
 
         Raises:
             RunBusy: somebody else drives it.
@@ -231,7 +258,7 @@ class Home:
         dead = record.owner if record.owner is not None and is_dead(record.owner) else None
         executor = executor or self.make_executor()
         try:
-            session = Session(self.claim(record, launch, executor, this_owner(), dead, listener))
+            session = Session(self.claim(record, launch, executor, this_owner(), dead, listener, program))
         except BaseException:
             executor.close()
             raise
@@ -247,18 +274,34 @@ class Home:
         owner: Owner,
         dead: Owner | None,
         listener: Listener | None = None,
+        program: Program | None = None,
     ) -> Driver:
         """Claim a run and return its driver, which has not begun. ``dead``: an owner known to be dead.
 
         Raises:
             RunBusy: somebody else drives it.
+            RunNotFound: it was deleted meanwhile.
         """
-        runs = self.database.runs
-        lease = runs.claim(record.id, owner, self.settings.lease_ms, dead=dead)
+        lease = self.database.runs.claim(record.id, owner, self.settings.lease_ms, dead=dead)
+        with self._reading(record.id):
+            return self._driver(record, launch, executor, lease, listener, program)
+
+    def _driver(
+        self,
+        record: RunRecord,
+        launch: Launch,
+        executor: Executor,
+        lease: Lease,
+        listener: Listener | None,
+        program: Program | None,
+    ) -> Driver:
         if record.started_ms:
             # What the driver before recorded is about to be used; it must be what that one wrote.
             self.database.journal.verify(record.id)
-        raw = runs.program(record.program)
+        raw = self.database.runs.program(record.program)
+        program = program or program_from_bytes(raw)
+        has_limits = any(isinstance(node, Limit) for node in walk(program.body))
+        guard = str(self.folder("limits") / "at-work" / f"{record.id}-{lease.fence}") if has_limits else ""
         recorded = {Instance(task.node, task.index): task for task in self.database.tasks.outcomes(record.id)}
         attempts = self.database.tasks.attempts_of_run(record.id) if recorded else ()
         tried = tried_so_far(recorded, attempts)
@@ -275,7 +318,7 @@ class Home:
             self.store,
             executor,
             self.clock,
-            Slots(self.folder("limits"), self.settings.limits),
+            Slots(self.folder("limits"), self.settings.limits, guard),
             reuse,
             self.settings.lease_ms,
             self.settings.heartbeat_ms,
@@ -287,7 +330,7 @@ class Home:
             parse_ms("disk_wait", self.settings.disk_wait),
         )
         context = self.context(record.id, raw, launch, self.continued_by(record))
-        return Driver(parts, program_from_bytes(raw), context, lease, launch.given)
+        return Driver(parts, program, msgspec.structs.replace(context, guard=guard), lease, launch.given)
 
     # -- continuing, looking after ----------------------------------------------------------------------
 

@@ -85,14 +85,19 @@ def check_law(target: str, parameters: Sequence[str]) -> LawReport:
     workflow = load_workflow(target)
     args, kwargs = arguments_of(workflow.function, parse_parameters(workflow.function, parameters))
     workflow.program()  # A refusal is said before anything runs.
-    plain = _plain_outcome(target, parameters)
+    plain = plain_outcome(target, parameters)
     run = workflow.options(tags={"check": "law"}).start(*args, **kwargs)
     run.wait()
     durable = outcome_of(run.result)
     return LawReport(workflow.name, run.id, plain, durable, outcome_difference(plain, durable))
 
 
-def _plain_outcome(target: str, parameters: Sequence[str]) -> Outcome:
+def plain_outcome(target: str, parameters: Sequence[str]) -> Outcome:
+    """Call a workflow plainly, in a process of its own, and return how it ended.
+
+    Raises:
+        PlainCallLost, IncomparableResult: see each.
+    """
     with tempfile.TemporaryDirectory() as folder:
         # Its set order must be that of the workers, and its output must not mix with the result.
         environment = {**os.environ, "PYTHONHASHSEED": PINNED_SEED}

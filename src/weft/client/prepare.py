@@ -74,6 +74,11 @@ def prepare(workflow: Workflow[..., Any], store: ArtifactStore, args: Any, kwarg
             for number, step in enumerate(compiled.steps)
             if step.step_options.no_retry
         },
+        "cache_keys": {
+            str(number): cloudpickle.dumps(step.step_options.cache_key)
+            for number, step in enumerate(compiled.steps)
+            if step.step_options.cache_key is not None
+        },
     }
     modules = {unit.module for unit in program.units} | {spec.module for spec in program.steps}
     main_file: str | None = None
@@ -184,7 +189,8 @@ def _names_read(compiled: Compiled, main: dict[str, Any]) -> set[str]:
     """Return the names of ``main`` in the workflow's text, in its steps, and in the functions that those call."""
     texts = [unit.source for unit in compiled.program.units if unit.module == "__main__"]
     names = {word for text in texts for word in re.findall(r"\w+", text)} & main.keys()
-    functions = [*(step.function for step in compiled.steps), *(main[name] for name in names)]
+    keys = [key for step in compiled.steps if (key := step.step_options.cache_key) is not None]
+    functions = [*(step.function for step in compiled.steps), *keys, *(main[name] for name in names)]
     seen: set[int] = set()
     while functions:
         function = functions.pop()

@@ -110,6 +110,7 @@ class Run(Generic[R]):
         Raises:
             NoResult: it has not ended.
         """
+        __tracebackhide__ = True
         record = self.record
         if record.state not in RUN_FINAL:
             raise NoResult(f"run {self.id}", self.state)

@@ -6,6 +6,7 @@ from typing import Any
 
 from weft.client.run import Run
 from weft.client.starting import start
+from weft.client.tracebacks import hide_frames
 from weft.lang.workflows import Workflow
 
 
@@ -16,6 +17,7 @@ def start_workflow(workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: 
 
 def run_workflow(workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run[Any]:
     """Behind ``workflow.run(...)``: waits, and raises the workflow's own exception."""
+    __tracebackhide__ = True
     run = start(workflow, args, kwargs)
     try:
         run.wait()
@@ -25,5 +27,6 @@ def run_workflow(workflow: Workflow[..., Any], args: tuple[Any, ...], kwargs: di
         stop.add_note(f"run {run.id} is interrupted; continue with: weft resume {run.id}")
         raise
     if run.failure is not None:
+        hide_frames()
         run.result()
     return run

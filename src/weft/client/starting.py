@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from weft.client.bounds import check_parameters, checked_tags
 from weft.client.home import Home
 from weft.client.prepare import Prepared, prepare
 from weft.client.rerun.past import step_paths
@@ -24,6 +25,7 @@ from weft.lang.workflows import Workflow
 from weft.model.jobs import Limits
 from weft.model.journal import JournalEntry
 from weft.model.records import NewRun, Reference, RunRecord, seal_run
+from weft.model.resources import parse_bytes
 from weft.program.nodes import Program, StepSpec
 from weft.program.serial import program_digest, program_to_bytes
 from weft.seams import imported_for_worker
@@ -89,11 +91,12 @@ def start(
     """Start a run and return it at once.
 
     Args:
-        more: for a run that continues another: ``resumed_from``, ``refresh``.
+        more: for a run that continues another: ``resumed_from``, ``refresh``. For a test: its own ``home``.
 
     Raises:
         TypeError: the arguments do not fit, as the plain call says it.
         CompileErrors, BadSettings, ImpossibleRequest, Unstorable: nothing was started.
+        ParametersTooLarge, TooManyTags, TagTooLong: nor was it.
     """
     _refuse_while_imported(workflow)
     options = dict(workflow.run_options)
@@ -101,8 +104,10 @@ def start(
         if name not in RUN_OPTIONS:
             raise UnknownOption(name, value)
     root = root_of(workflow)
-    home = Home(settings_for(root, options))
+    home = more.get("home") or Home(settings_for(root, options))
+    options["tags"] = checked_tags(options.get("tags") or {})
     prepared = prepare(workflow, home.store, args, kwargs)
+    check_parameters(prepared.given, parse_bytes("parameters_max", home.settings.parameters_max))
     program = with_defaults(prepared.program, home.settings)
     executor = home.make_executor()
     notes = check_limits(program, executor)
@@ -128,7 +133,7 @@ def start(
     )
     continued = more.get("resumed_from") or reused
     record = accept(home, workflow, program, launch, (args, kwargs), options, notes, continued)
-    run = home.drive(record, launch, options.get("on_event"), executor)
+    run = home.drive(record, launch, options.get("on_event"), executor, program)
     run.made_of = workflow
     return run
 
@@ -168,7 +173,7 @@ def accept(
         file=program.file,
         params=msgspec.json.encode(_shown(workflow, *arguments)).decode(),
         inputs=launch_to_bytes(launch),
-        tags={str(key): str(value) for key, value in dict(options.get("tags") or {}).items()},
+        tags=options["tags"],
         profile=home.settings.profile,
         code=launch.pin.archive.digest if launch.pin else "",
         resumed_from=resumed_from,

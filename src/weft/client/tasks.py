@@ -148,7 +148,9 @@ def exception_of(home: Home, failure: Failure) -> BaseException:
     """Return the exception of a failure, as the workflow raised it."""
     if failure.exception is None:
         return RuntimeError(f"{failure.type}: {failure.message}")
-    error = home.store.get(failure.exception)
+    error: object = home.store.get(failure.exception)
+    for part in failure.path:
+        error = error[part]  # type: ignore[index]
     assert isinstance(error, BaseException)
     return error
 

@@ -7,10 +7,21 @@ from typing import Literal
 
 import msgspec
 
+from weft.lang.cache_keys import KEY_FUNCTION
 from weft.program.nodes import Call, Program, StepSpec
 
 Kind = Literal[
-    "source", "constant", "module", "package", "python", "code", "call", "parameter", "new", "forced"
+    "source",
+    "key function",
+    "constant",
+    "module",
+    "package",
+    "python",
+    "code",
+    "call",
+    "parameter",
+    "new",
+    "forced",
 ]
 _VERSIONS = ("package", "python")
 
@@ -32,7 +43,7 @@ class Change(msgspec.Struct, frozen=True):
         if self.kind == "parameter" and not self.old:
             return f"parameter {self.name} is new: {self.new}"
         match self.kind:
-            case "source" | "constant" | "module":
+            case "source" | "key function" | "constant" | "module":
                 return f"{self.kind}{' of' if self.kind == 'source' else ''} `{self.name}` changed"
             case "package" | "python" | "parameter":
                 name = "Python" if self.kind == "python" else f"{self.kind} {self.name}"
@@ -52,6 +63,8 @@ class Change(msgspec.Struct, frozen=True):
         match self.kind:
             case "source" | "constant":
                 return f"`{self.name}` changed"
+            case "key function":
+                return f"key function `{self.name}` changed"
             case "module" | "package" | "parameter":
                 return f"{self.kind} {self.name} changed"
             case "python":
@@ -87,6 +100,8 @@ def code_changes(old: Program, was: StepSpec, new: Program, now: StepSpec) -> li
 
 def part_kind(label: str) -> tuple[Kind, str]:
     """Return what kind of thing a part of a fingerprint is, and its name alone."""
+    if label.startswith(f"{KEY_FUNCTION} "):
+        return "key function", label.removeprefix(f"{KEY_FUNCTION} ")
     kind, _, name = label.partition(" ")
     match kind:
         case "constant" | "module" | "package" | "python":
@@ -103,13 +118,16 @@ def _change(label: str, old: str, new: str) -> Change:
 def call_changes(old: Program, was: Call, new: Program, now: Call) -> list[Change]:
     """Return what makes the key of a call another one, apart from its inputs."""
     changes = code_changes(old, old.steps[was.step], new, new.steps[now.step])
-    if (_form(was), was.fingerprint) != (_form(now), now.fingerprint):
+    around = ("", "") if was.key and now.key else (was.fingerprint, now.fingerprint)
+    if (_form(was), around[0]) != (_form(now), around[1]):
         changes.append(Change("call"))
     return changes
 
 
 def _form(call: Call) -> object:
     """Return how a step is called, its inputs' values apart; as the reuse key has it."""
+    if call.key:
+        return "what a key function gives"
     if call.plain is None:
         return call.code.text, list(call.code.reads)
     return [(keyword, bool(local), constant) for keyword, local, constant in call.plain]

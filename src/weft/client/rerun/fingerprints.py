@@ -10,8 +10,8 @@ from weft.client.home import Home
 from weft.client.loading import load_module, split_target, workflows_of
 from weft.client.rerun.differences import Kind, part_kind
 from weft.errors import UserError
+from weft.lang.cache_keys import step_fingerprint
 from weft.lang.compiler import compile_workflow
-from weft.lang.fingerprint import fingerprint
 from weft.lang.steps import Step
 from weft.lang.workflows import Workflow
 from weft.store.codecs import fingerprint_value
@@ -87,7 +87,7 @@ def _called_by(workflow: Workflow[..., object]) -> tuple[Step[..., object], ...]
 
 
 def _described(name: str, step: Step[..., object]) -> StepFingerprint:
-    found = fingerprint(step.function, fingerprint_value)
+    found = step_fingerprint(step, fingerprint_value)
     return StepFingerprint(name, found.digest, [_part(*part) for part in found.parts], list(found.unfollowed))
 
 

@@ -232,7 +232,7 @@ class Planner:
 
     def _call(self, node: Call, names: _Names, control: _Value, in_loop: bool) -> None:
         step = step_of(self.plan, node.id)
-        read = [names.get(name, _SAME) for name in node.code.reads.values()]
+        read = [names.get(name, _SAME) for name in ([node.key] if node.key else node.code.reads.values())]
         found = _join([*read, control])
         if in_loop:
             self.in_sequence.add(step)

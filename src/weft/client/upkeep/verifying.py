@@ -56,6 +56,9 @@ class _Check:
         """Do one part; what keeps it from going on is a problem too."""
         try:
             check()
+        except (TypeError, ValueError, OSError) as error:
+            # A damaged field may hold a value of any type, which whoever reads it stumbles over.
+            self.problems.append(f"a stored field of run {self._run.id} cannot be what it is: {error}")
         except StoredDataError as error:
             self.problems.append(error.message)
 

@@ -139,6 +139,8 @@ def _why_ran(standing: Standing, evidence: Evidence, row: TaskRecord, entry: Jou
             claim = evidence.last("run.claimed")
             text = "it ran again: it had begun when the driver before ended, and had no result yet"
             return Because("begun", text, [*entries, claim], details)
+        case "retried":
+            return Because("retried", "it was tried again, because an attempt had failed", entries, details)
         case "glue":
             return Because("ran", "it ran: the workflow came to it", entries, details)
         case _:

@@ -67,6 +67,12 @@ def _call(program: Program, node: int) -> Call | None:
 
 def _input_changes(home: Home, record: RunRecord, task: TaskRecord, was: TaskRecord) -> list[str]:
     now, before = _inputs(task), _inputs(was)
+    program = home.program(record)
+    call = _call(program, task.node)
+    if call is not None and call.key in now and call.key in before:
+        return _given_key_changes(
+            home, program.steps[call.step].key_function, now[call.key], before[call.key]
+        )
     made = {node.out: node.path for node in walk(home.program(record).body) if isinstance(node, Call)}
     changes = []
     for name, ref in now.items():
@@ -75,6 +81,14 @@ def _input_changes(home: Home, record: RunRecord, task: TaskRecord, was: TaskRec
             what = f"the result of {made[name]}" if name in made else f"input `{plain_name(name)}`"
             changes.append(f"{what} changed: {shown_value(home, known)} → {shown_value(home, ref)}")
     return changes
+
+
+def _given_key_changes(home: Home, function: str, now: Ref, before: Ref) -> list[str]:
+    """Return how what a key function gave differs: it stands for all inputs."""
+    if now.artifact.digest == before.artifact.digest:
+        return []
+    new, old = (str(home.store.get(ref.artifact)) for ref in (now, before))
+    return [f"key function `{function}` gave {new} instead of {old}"]
 
 
 def _inputs(task: TaskRecord) -> dict[str, Ref]:
