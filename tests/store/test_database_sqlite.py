@@ -176,11 +176,11 @@ class TestOpening:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_database_that_is_dropped_and_not_closed_gives_back_its_files(place: Path) -> None:
-    open_at(place, SystemClock())
+    open_at(str(place), SystemClock())
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        open_at(place, SystemClock())
+        open_at(str(place), SystemClock())
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
 
