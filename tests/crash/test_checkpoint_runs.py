@@ -13,6 +13,8 @@ from tests.client.project import until
 import weft
 from weft.model.records import failure_from_bytes
 
+pytestmark = pytest.mark.slow
+
 # The longer form: WEFT_TRAINING_KILLS=200.
 KILLS = int(os.environ.get("WEFT_TRAINING_KILLS", "8"))
 

@@ -13,7 +13,7 @@ from tests.client.project import until
 
 import weft
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"), pytest.mark.slow]
 
 # A step with a child of each kind. Each writes its process id, and would live for a minute.
 FLOW = """

@@ -23,6 +23,8 @@ from weft.store import durable
 from weft.store.blobs import FileBlobStore
 from weft.store.faults import DamagedArtifact
 
+pytestmark = pytest.mark.slow
+
 # The longer form: WEFT_DAMAGE=1000.
 COUNT = int(os.environ.get("WEFT_DAMAGE", "60"))
 

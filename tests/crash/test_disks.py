@@ -17,6 +17,8 @@ from tests.conftest import missing
 
 import weft
 
+pytestmark = pytest.mark.slow
+
 # The longer form: WEFT_FAULTS=200 points of each kind.
 FAULTS = int(os.environ.get("WEFT_FAULTS", "10"))
 

@@ -30,7 +30,7 @@ FLOW = """
             return held(n)
     """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"), pytest.mark.slow]
 
 
 def is_free(project) -> bool:

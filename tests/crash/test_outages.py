@@ -48,7 +48,7 @@ FLOW = """
         return add([held(n), held(n + 1)])
     """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"), pytest.mark.slow]
 
 
 @pytest.fixture
