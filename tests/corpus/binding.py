@@ -2,6 +2,8 @@
 # The odd forms are the point of this file.
 """Names: what binds them, what unbinds them, and on which paths."""
 
+from contextlib import suppress
+
 from weft import workflow
 
 from . import steps as lib
@@ -397,6 +399,18 @@ def deleted_by_finally(n):
 
 
 @workflow
+def bound_where_a_failure_was_suppressed(n):
+    with suppress(ZeroDivisionError):
+        k = 3 // n
+    try:
+        k += fail(1)
+    except UnboundLocalError:
+        return "unbound"
+    except ValueError:
+        return "failed"
+
+
+@workflow
 def deleted_before_a_failure(n):
     try:
         if inc(n) > 1:
@@ -436,6 +450,7 @@ cases(subscript_target_after_value, call(3), call(4))
 cases(augmented_everywhere, call(3), call(0))
 cases(augmented_unbound_first, call(1), call(2))
 cases(deleted_by_finally, call(1))
+cases(bound_where_a_failure_was_suppressed, call(0), call(1))
 cases(deleted_before_a_failure, call(0), call(2))
 cases(deleted_by_the_round_before, call(2))
 cases(augmented_missing_key, call(0), call(1))

@@ -75,7 +75,8 @@ class Drafter:
         if not (
             found.deletes
             or any(
-                isinstance(stmt, (ast.If, ast.For, ast.While, ast.Try, ast.TryStar, ast.Match))
+                # What a ``with`` holds may be cut short, as by ``suppress``.
+                isinstance(stmt, (ast.If, ast.For, ast.While, ast.Try, ast.TryStar, ast.Match, ast.With))
                 for stmt in stmts
             )
         ):
